@@ -1,0 +1,27 @@
+"""Restore scanned murals: blind inpainting that never touches what was not damaged.
+
+    import dunrestore
+
+    model = dunrestore.load("arin")
+    restored = dunrestore.restore("mural.png", model)
+
+Nothing heavy is imported until one of these is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dunrestore.checkpoints.load import load
+    from dunrestore.restoration.api import restore
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load", "restore"]
+
+_HOMES = {"load": "dunrestore.checkpoints.load", "restore": "dunrestore.restoration.api"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

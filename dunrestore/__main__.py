@@ -1,0 +1,5 @@
+"""``python -m dunrestore``."""
+
+from dunrestore.cli.app import main
+
+main()

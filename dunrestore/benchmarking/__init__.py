@@ -1,0 +1,1 @@
+"""Measure restoration on sets of pairs: metrics, baselines, statistics, tables."""

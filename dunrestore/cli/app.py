@@ -1,0 +1,77 @@
+"""The command line's entrance, and the one place where errors become lines and exit codes."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from dunrestore import __version__
+from dunrestore.cli import console
+from dunrestore.errors import DunrestoreError, ExitCode, file_access_error
+
+log = logging.getLogger(__name__)
+
+app = typer.Typer(
+    name="dunrestore",
+    help="Restore scanned murals. What was not damaged stays exactly as it was.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.data.print(f"dunrestore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(  # pyright: ignore[reportUnusedFunction]
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Restore scanned murals. What was not damaged stays exactly as it was."""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; nothing escapes as a traceback.
+
+    Args:
+        arguments: the command line without the program's name; ``sys.argv`` if None.
+    """
+    try:
+        app(args=arguments, prog_name="dunrestore")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else ExitCode.OK
+    except DunrestoreError as error:
+        return _report(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _report("interrupted", ExitCode.INTERRUPTED)
+    except MemoryError:
+        return _report("out of memory; try a smaller --tile", ExitCode.MEMORY)
+    except OSError as error:
+        shown = file_access_error(error, str(error.filename or "file"))
+        return _report(str(shown), shown.exit_code)
+    except Exception as error:  # the last resort: our own bugs, as one line
+        log.debug("unexpected error", exc_info=True)
+        return _report(
+            f"unexpected error: {type(error).__name__}: {error}; please report it, with the"
+            " output of the same command with -v",
+            ExitCode.UNEXPECTED,
+        )
+    return ExitCode.OK
+
+
+def _report(message: str, code: ExitCode) -> int:
+    console.say("error: " + " ".join(message.splitlines()))
+    return code
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())

@@ -1,0 +1,53 @@
+"""The only place that talks to the terminal: data on stdout, every message on stderr."""
+
+import json
+import logging
+import sys
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
+"""Messages, progress bars and logs."""
+
+data = Console(highlight=False, soft_wrap=True)
+"""Tables and results that a user may pipe elsewhere."""
+
+
+class Verbosity(IntEnum):
+    """How much is said on stderr."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+def set_up(
+    *, quiet: bool = False, verbose: bool = False, log_file: Path | None = None
+) -> Verbosity:
+    """Send the package's log records to stderr and, if asked, to a file."""
+    logger = logging.getLogger("dunrestore")
+    logger.setLevel(logging.DEBUG)
+    logger.handlers.clear()
+    to_terminal = logging.StreamHandler(sys.stderr)
+    to_terminal.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    to_terminal.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING)
+    logger.addHandler(to_terminal)
+    if log_file is not None:
+        to_file = logging.FileHandler(log_file, encoding="utf-8")
+        to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(to_file)
+    return Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+
+
+def say(message: str) -> None:
+    """One line for the user on stderr, printed as it is (no markup)."""
+    messages.print(message, markup=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one line on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()

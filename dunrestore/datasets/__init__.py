@@ -1,0 +1,1 @@
+"""Readers of paired picture sets, and patches out of them."""

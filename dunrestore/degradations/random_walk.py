@@ -1,0 +1,56 @@
+"""The Dunhuang challenge's losses: unions of random walks of small square steps."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_DIRECTIONS = np.array([(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)])
+
+
+def random_walk_mask(
+    height: int, width: int, coverage: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Lacy, clustered blobs with ragged edges.
+
+    Args:
+        height: rows of the mask.
+        width: columns of the mask.
+        coverage: share of the pixels to lose, 0 to 1; met exactly, to the pixel.
+        rng: source of randomness.
+
+    Returns:
+        (height, width), True where the picture is lost.
+    """
+    mask = np.zeros(height * width, dtype=bool)
+    wanted = round(coverage * height * width)
+    clusters: list[tuple[float, float]] = []
+    lost = 0
+    while lost < wanted:
+        if not clusters or rng.random() < 0.15:
+            clusters.append((rng.uniform(0, height), rng.uniform(0, width)))
+        centre = clusters[rng.integers(len(clusters))]
+        pixels = _walk(height, width, centre, rng)
+        fresh, first_visit = np.unique(pixels[~mask[pixels]], return_index=True)
+        fresh = fresh[np.argsort(first_visit)][: wanted - lost]
+        mask[fresh] = True
+        lost += fresh.size
+    return mask.reshape(height, width)
+
+
+def _walk(
+    height: int, width: int, centre: tuple[float, float], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Flat indices of one walk's pixels, in the order in which it visits them."""
+    side = int(rng.integers(1, 5))
+    stride = int(rng.integers(1, side + 1))
+    steps = int(np.exp(rng.uniform(np.log(30), np.log(1500))))
+    spread = rng.uniform(0, 20)
+    start = np.asarray(centre) + rng.normal(0, 1, 2) * spread
+    moves = _DIRECTIONS[rng.integers(0, len(_DIRECTIONS), steps)] * stride
+    corners = np.floor(start + np.cumsum(moves, axis=0)).astype(np.int64)
+    square = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), -1).reshape(
+        -1, 2
+    )
+    pixels = (corners[:, None] + square).reshape(-1, 2)
+    inside = ((pixels >= 0) & (pixels < (height, width))).all(axis=1)
+    pixels = pixels[inside]
+    return pixels[:, 0] * width + pixels[:, 1]

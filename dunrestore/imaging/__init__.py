@@ -1,0 +1,1 @@
+"""Pictures: files, pixels, metadata, tiles. Knows images, never networks."""

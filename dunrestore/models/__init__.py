@@ -1,0 +1,1 @@
+"""Networks, and the runner that applies one to a picture of any size."""

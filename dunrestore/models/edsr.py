@@ -1,0 +1,87 @@
+"""EDSR: super-resolution by a deep residual network without normalisation.
+
+B. Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution",
+arXiv 1707.02921. State-dict names are those of the published checkpoints.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+RGB_MEAN = (0.4488, 0.4371, 0.4040)
+RESIDUAL_SCALE = 0.1
+
+
+@dataclass(frozen=True)
+class EDSRConfig:
+    """What an EDSR is built from."""
+
+    blocks: int = 32
+    """Residual blocks."""
+    features: int = 256
+    """Channels of the body."""
+    scale: int = 2
+    """Upscaling factor, 2 or 4."""
+
+    def __post_init__(self) -> None:
+        if self.scale not in (2, 4):
+            raise ValueError(f"scale must be 2 or 4, not {self.scale}")
+        if self.blocks < 1 or self.features < 1:
+            raise ValueError("blocks and features must be at least 1")
+
+    @property
+    def size_multiple(self) -> int:
+        """Any size will do."""
+        return 1
+
+
+class MeanShift(nn.Conv2d):
+    """Add ``sign`` times the mean colour: a fixed 1x1 convolution, as in the checkpoints."""
+
+    def __init__(self, sign: float) -> None:
+        super().__init__(3, 3, 1)
+        self.weight.data = torch.eye(3).view(3, 3, 1, 1)
+        assert self.bias is not None
+        self.bias.data = sign * torch.tensor(RGB_MEAN)
+        self.requires_grad_(False)
+
+
+class ResBlock(nn.Module):
+    """Two 3x3 convolutions, ReLU between, residual scaled by 0.1."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(features, features, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(features, features, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, f, H, W) -> (B, f, H, W)."""
+        return x + RESIDUAL_SCALE * self.body(x)
+
+
+class EDSR(nn.Module):
+    """Upscales a picture: (B, 3, H, W) in [0, 1] -> (B, 3, scale H, scale W), unclamped."""
+
+    def __init__(self, config: EDSRConfig) -> None:
+        super().__init__()
+        self.config = config
+        f = config.features
+        self.sub_mean = MeanShift(-1.0)
+        self.add_mean = MeanShift(1.0)
+        self.head = nn.Sequential(nn.Conv2d(3, f, 3, padding=1))
+        self.body = nn.Sequential(
+            *(ResBlock(f) for _ in range(config.blocks)), nn.Conv2d(f, f, 3, padding=1)
+        )
+        doublings: list[nn.Module] = []
+        for _ in range(config.scale // 2):
+            doublings += [nn.Conv2d(f, 4 * f, 3, padding=1), nn.PixelShuffle(2)]
+        self.tail = nn.Sequential(nn.Sequential(*doublings), nn.Conv2d(f, 3, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Upscale ``x``."""
+        head = self.head(self.sub_mean(x))
+        return self.add_mean(self.tail(self.body(head) + head))

@@ -1,0 +1,185 @@
+"""HINet: two U-Nets in sequence with half instance normalisation.
+
+L. Chen et al., "HINet: Half Instance Normalization Network for Image Restoration",
+arXiv 2105.06086. State-dict names are those of the published checkpoints.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dunrestore.models.normalisation import InstanceNorm
+
+
+@dataclass(frozen=True)
+class HINetConfig:
+    """What a HINet is built from."""
+
+    width: int = 64
+    """Channels at full resolution; level l has ``width * 2**l``."""
+    depth: int = 5
+    """Levels of each U-Net."""
+    hin_first: int = 3
+    """First level with half instance normalisation (0 is full resolution)."""
+    hin_last: int = 4
+    """Last level with half instance normalisation."""
+    slope: float = 0.2
+    """Negative slope of the leaky ReLUs."""
+    in_channels: int = 3
+    """Channels of the input: 3, or more where a mask or a pre-filled picture rides along."""
+
+    def __post_init__(self) -> None:
+        if self.width < 2 or self.width % 2:
+            raise ValueError(f"width must be even and at least 2, not {self.width}")
+        if self.depth < 2:
+            raise ValueError(f"depth must be at least 2, not {self.depth}")
+        if self.in_channels < 3:
+            raise ValueError(f"in_channels must be at least 3, not {self.in_channels}")
+
+    @property
+    def size_multiple(self) -> int:
+        """Height and width of the input must be multiples of this."""
+        return 2 ** (self.depth - 1)
+
+
+class Block(nn.Module):
+    """Encoder block: two 3x3 convolutions, half instance norm between, a 1x1 shortcut."""
+
+    def __init__(self, cin: int, cout: int, config: HINetConfig, level: int, *, stage: int) -> None:
+        super().__init__()
+        self.slope = config.slope
+        last = level == config.depth - 1
+        self.identity = nn.Conv2d(cin, cout, 1)
+        self.conv_1 = nn.Conv2d(cin, cout, 3, padding=1)
+        self.conv_2 = nn.Conv2d(cout, cout, 3, padding=1)
+        self.norm = None
+        if config.hin_first <= level <= config.hin_last:
+            self.norm = InstanceNorm(cout // 2, level)
+        self.downsample = (
+            None if last else nn.Conv2d(cout, cout, 4, stride=2, padding=1, bias=False)
+        )
+        self.csff_enc = self.csff_dec = None
+        if stage == 2 and not last:
+            self.csff_enc = nn.Conv2d(cout, cout, 3, padding=1)
+            self.csff_dec = nn.Conv2d(cout, cout, 3, padding=1)
+
+    def forward(
+        self, x: Tensor, enc: Tensor | None = None, dec: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, cin, H, W) -> next level's input (B, cout, H/2, W/2), skip (B, cout, H, W)."""
+        out = self.conv_1(x)
+        if self.norm is not None:
+            normalised, plain = out.chunk(2, dim=1)
+            out = torch.cat([self.norm(normalised), plain], dim=1)
+        out = F.leaky_relu(self.conv_2(F.leaky_relu(out, self.slope)), self.slope)
+        out = out + self.identity(x)
+        if enc is not None and dec is not None and self.csff_enc is not None:
+            assert self.csff_dec is not None
+            out = out + self.csff_enc(enc) + self.csff_dec(dec)
+        return (out if self.downsample is None else self.downsample(out)), out
+
+
+class ConvBlock(nn.Module):
+    """Decoder block: as the encoder's, without normalisation."""
+
+    def __init__(self, cin: int, cout: int, slope: float) -> None:
+        super().__init__()
+        self.slope = slope
+        self.identity = nn.Conv2d(cin, cout, 1)
+        self.conv_1 = nn.Conv2d(cin, cout, 3, padding=1)
+        self.conv_2 = nn.Conv2d(cout, cout, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, cin, H, W) -> (B, cout, H, W)."""
+        out = F.leaky_relu(self.conv_1(x), self.slope)
+        return F.leaky_relu(self.conv_2(out), self.slope) + self.identity(x)
+
+
+class UpBlock(nn.Module):
+    """Double the resolution, join the skip, convolve."""
+
+    def __init__(self, cin: int, cout: int, slope: float) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(cin, cout, 2, stride=2)
+        self.conv_block = ConvBlock(2 * cout, cout, slope)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """(B, cin, H, W) and skip (B, cout, 2H, 2W) -> (B, cout, 2H, 2W)."""
+        return self.conv_block(torch.cat([self.up(x), skip], dim=1))
+
+
+class SAM(nn.Module):
+    """Supervised attention: a picture out of the features, and the features weighted by it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, 3, 3, padding=1)
+        self.conv3 = nn.Conv2d(3, width, 3, padding=1)
+
+    def forward(self, features: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, w, H, W) and picture (B, 3, H, W) -> weighted features, stage picture."""
+        picture = self.conv2(features) + x
+        return self.conv1(features) * torch.sigmoid(self.conv3(picture)) + features, picture
+
+
+class HINet(nn.Module):
+    """Restores a picture in two stages.
+
+    Input (B, in_channels, H, W), RGB in [0, 1] first; H and W multiples of
+    ``config.size_multiple``. Output: both stages' pictures (B, 3, H, W), the second the result.
+    """
+
+    def __init__(self, config: HINetConfig) -> None:
+        super().__init__()
+        self.config = config
+        w, cin = config.width, config.in_channels
+        widths = [w * 2**level for level in range(config.depth)]
+        self.conv_01 = nn.Conv2d(cin, w, 3, padding=1)
+        self.conv_02 = nn.Conv2d(cin, w, 3, padding=1)
+        self.down_path_1 = nn.ModuleList(_down_path(widths, config, stage=1))
+        self.down_path_2 = nn.ModuleList(_down_path(widths, config, stage=2))
+        up = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.up_path_1 = nn.ModuleList(UpBlock(a, b, config.slope) for a, b in up)
+        self.up_path_2 = nn.ModuleList(UpBlock(a, b, config.slope) for a, b in up)
+        self.skip_conv_1 = nn.ModuleList(nn.Conv2d(b, b, 3, padding=1) for _, b in up)
+        self.skip_conv_2 = nn.ModuleList(nn.Conv2d(b, b, 3, padding=1) for _, b in up)
+        self.sam12 = SAM(w)
+        self.cat12 = nn.Conv2d(2 * w, w, 1)
+        self.last = nn.Conv2d(w, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both stages' pictures, unclamped."""
+        picture = x[:, :3]
+        features = self.conv_01(x)
+        encoded: list[Tensor] = []
+        for block in self.down_path_1:
+            features, skip = block(features)
+            encoded.append(skip)
+        decoded: list[Tensor] = []
+        for i, up in enumerate(self.up_path_1):
+            features = up(features, self.skip_conv_1[i](encoded[-i - 2]))
+            decoded.append(features)
+        features, out_1 = self.sam12(features, picture)
+
+        features = self.cat12(torch.cat([self.conv_02(x), features], dim=1))
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.down_path_2):
+            if level < self.config.depth - 1:
+                features, skip = block(features, encoded[level], decoded[-level - 1])
+            else:
+                features, skip = block(features)
+            skips.append(skip)
+        for i, up in enumerate(self.up_path_2):
+            features = up(features, self.skip_conv_2[i](skips[-i - 2]))
+        return out_1, self.last(features) + picture
+
+
+def _down_path(widths: list[int], config: HINetConfig, *, stage: int) -> list[Block]:
+    inputs = [config.width, *widths[:-1]]
+    return [
+        Block(cin, cout, config, level, stage=stage)
+        for level, (cin, cout) in enumerate(zip(inputs, widths, strict=True))
+    ]

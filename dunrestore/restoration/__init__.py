@@ -1,0 +1,1 @@
+"""Restore one image, or a folder of them."""
