@@ -1,0 +1,100 @@
+"""Which device and precision a network runs in."""
+
+import time
+from functools import cache
+from typing import Literal
+
+import psutil
+import torch
+from torch.nn import functional as F
+
+from dunrestore.errors import UsageError
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+DTYPES: dict[str, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Raises:
+        UsageError: if it is unknown or not present.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"unknown device {name!r}", next_step="use auto, cpu, cuda, cuda:N or mps")
+    if device.type == "cuda" and (
+        not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
+    ):
+        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        raise UsageError(
+            f"device {name} is not present ({found} CUDA devices found)",
+            next_step="use --device auto or cpu",
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("device mps is not present", next_step="use --device auto or cpu")
+    return device
+
+
+def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
+    """The dtype that convolutions run in; ``auto`` takes the faster of float32 and bfloat16."""
+    if name != "auto":
+        if name == "fp16" and device.type == "cpu":
+            raise UsageError(
+                "float16 is not supported on the CPU", next_step="use --precision auto or bf16"
+            )
+        return DTYPES[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
+    if device.type == "cpu" and _bfloat16_pays_on_cpu():
+        return torch.bfloat16
+    return torch.float32
+
+
+@cache
+def _bfloat16_pays_on_cpu() -> bool:
+    # Measured, not looked up: processors without matrix units emulate bfloat16 slowly.
+    seconds = {dtype: _time_convolution(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    return seconds[torch.bfloat16] < 0.8 * seconds[torch.float32]
+
+
+@torch.inference_mode()
+def _time_convolution(dtype: torch.dtype) -> float:
+    x = torch.zeros(1, 64, 128, 128, dtype=dtype).to(memory_format=torch.channels_last)
+    weight = torch.zeros(64, 64, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
+    best = float("inf")
+    for _ in range(4):
+        start = time.perf_counter()
+        F.conv2d(x, weight, padding=1)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that a run may still take on ``device``."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return free + reusable
+    return psutil.virtual_memory().available
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that a device's or the host's memory did not suffice."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and (
+        "not enough memory" in str(error) or "can't allocate memory" in str(error)
+    )

@@ -1,0 +1,77 @@
+"""Run a restoring network on tiles: a device, a precision, statistics; arrays in, arrays out."""
+
+import logging
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from dunrestore.errors import OutputCheckError
+from dunrestore.models.normalisation import set_window
+
+log = logging.getLogger(__name__)
+
+PAPER_MULTIPLE = 6
+"""The paper makes every image's size a multiple of six."""
+
+
+def size_multiple(network: nn.Module) -> int:
+    """What heights and widths must be multiples of: the paper's six, and the network's own need."""
+    needed: int = network.config.size_multiple  # pyright: ignore[reportAssignmentType, reportAttributeAccessIssue]
+    return math.lcm(PAPER_MULTIPLE, needed)
+
+
+@dataclass
+class Runner:
+    """A network on a device.
+
+    Attributes:
+        network: restoring network in eval mode; copied to nothing, moved to ``device``.
+        device: where it runs.
+        dtype: what its convolutions compute in; pictures stay float32.
+        window: side of the sliding window for instance statistics in pixels, or None for the
+            published statistics over the whole input.
+    """
+
+    network: nn.Module
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    window: int | None = None
+
+    def __post_init__(self) -> None:
+        self.network = self.network.to(self.device).to(memory_format=torch.channels_last)
+        set_window(self.network, self.window)
+
+    @torch.inference_mode()
+    def change(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The change that the network proposes.
+
+        Args:
+            tiles: (B, H, W, 3), RGB in [0, 1], H and W multiples of ``size_multiple(network)``.
+
+        Returns:
+            (B, H, W, 3): what to add to ``tiles``; the sum lies in [0, 1].
+
+        Raises:
+            OutputCheckError: if the result is not finite, in float32 either.
+        """
+        x = torch.from_numpy(np.ascontiguousarray(tiles.transpose(0, 3, 1, 2))).to(self.device)
+        x = x.contiguous(memory_format=torch.channels_last)
+        change = self._change(x, self.dtype)
+        if not torch.isfinite(change).all() and self.dtype != torch.float32:
+            log.warning("a tile was not finite in %s; computed again in float32", self.dtype)
+            change = self._change(x, torch.float32)
+        if not torch.isfinite(change).all():
+            raise OutputCheckError(
+                "the network's output is not finite", next_step="verify the model"
+            )
+        return change.permute(0, 2, 3, 1).cpu().numpy()
+
+    def _change(self, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        # Autocast leaves the additions of pictures in float32, where 8 bits of mantissa would show.
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            result = self.network(x)[-1]
+        return result.float().clamp(0, 1) - x

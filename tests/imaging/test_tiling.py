@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dunrestore.imaging import tiling
+
+SIZES = st.integers(1, 150)
+
+
+@st.composite
+def plans(draw):
+    multiple = draw(st.sampled_from([1, 6, 16, 24]))
+    tile = draw(st.one_of(st.none(), st.integers(1, 90)))
+    side = 10_000 if tile is None else -(-tile // multiple) * multiple
+    overlap = draw(st.integers(0, max(side - multiple, 0))) if tile else 0
+    overlap = min(overlap, (side // multiple - 1) * multiple)
+    return tiling.plan(draw(SIZES), draw(SIZES), tile=tile, overlap=overlap, multiple=multiple)
+
+
+@given(plans(), st.integers(0, 2**32 - 1))
+def test_an_identity_gives_the_picture_back(plan, seed):
+    picture = np.random.default_rng(seed).random((plan.height, plan.width, 2), np.float32)
+    bands = list(tiling.blend(plan, ((t, tiling.extract(picture, t)) for t in plan.tiles())))
+    assert [start for start, _ in bands] == list(np.cumsum([0, *(len(b) for _, b in bands)])[:-1])
+    np.testing.assert_allclose(np.concatenate([b for _, b in bands]), picture, atol=1e-6)
+
+
+@given(plans())
+def test_tiles_are_aligned_alike_in_size_and_cover_the_picture(plan):
+    covered = np.zeros(plan.padded, bool)
+    for tile in plan.tiles():
+        assert tile.size == plan.tile_size
+        rows = slice(tile.top, tile.top + tile.size[0])
+        columns = slice(tile.left, tile.left + tile.size[1])
+        covered[rows, columns] = True
+        assert rows.stop <= plan.padded[0]
+        assert columns.stop <= plan.padded[1]
+    assert covered.all()
+
+
+@given(plans())
+def test_weights_sum_to_one_everywhere(plan):
+    total = np.zeros(plan.padded)
+    for tile in plan.tiles():
+        weight = plan.row_weights[tile.row][:, None] * plan.column_weights[tile.column]
+        rows = slice(tile.top, tile.top + tile.size[0])
+        total[rows, tile.left : tile.left + tile.size[1]] += weight
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
+def test_origins_and_sizes_are_multiples():
+    plan = tiling.plan(1000, 700, tile=250, overlap=60, multiple=48)
+    assert plan.tile_size == (288, 288)
+    assert plan.padded == (1008, 720)
+    assert all(origin % 48 == 0 for origin in (*plan.tops, *plan.lefts))
+
+
+def test_padding_reflects_also_pictures_smaller_than_the_padding():
+    picture = np.arange(3, dtype=np.float32).reshape(1, 3, 1)
+    (tile,) = tiling.plan(1, 3, tile=None, overlap=0, multiple=6).tiles()
+    padded = tiling.extract(picture, tile)[..., 0]
+    assert padded.shape == (6, 6)
+    assert padded.tolist() == [[0, 1, 2, 1, 0, 1]] * 6
+
+
+def test_an_overlap_as_large_as_the_tile_is_refused():
+    with pytest.raises(ValueError, match="leaves nothing"):
+        tiling.plan(100, 100, tile=48, overlap=48, multiple=48)
+
+
+def test_outer_part_of_an_overlap_is_discarded():
+    plan = tiling.plan(96, 400, tile=200, overlap=100, multiple=1)
+    first, second = plan.column_weights[:2]
+    assert first[-34:].max() == 0
+    assert second[:34].max() == 0
+    assert first[100:134].min() == 1
