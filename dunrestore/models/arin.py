@@ -27,6 +27,11 @@ class ARINConfig:
         """Height and width of the input must be multiples of this."""
         return math.lcm(self.car.size_multiple, self.hinet.size_multiple)
 
+    def bytes_per_pixel(self, itemsize: int) -> float:
+        """Peak memory of one inference per input pixel: the hungrier part's, and a picture."""
+        parts = (self.car.bytes_per_pixel(itemsize), self.hinet.bytes_per_pixel(itemsize))
+        return max(parts) + 12
+
 
 class ARIN(nn.Module):
     """Restores a picture: CAR, then HINet.

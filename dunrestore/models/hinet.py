@@ -43,6 +43,14 @@ class HINetConfig:
         """Height and width of the input must be multiples of this."""
         return 2 ** (self.depth - 1)
 
+    def bytes_per_pixel(self, itemsize: int) -> float:
+        """Peak memory of one inference per input pixel, measured at widths 16 and 64 (upper bound).
+
+        Args:
+            itemsize: bytes of a number in the precision that convolutions run in.
+        """
+        return 18 * self.width * itemsize + 500
+
 
 class Block(nn.Module):
     """Encoder block: two 3x3 convolutions, half instance norm between, a 1x1 shortcut."""

@@ -1,0 +1,165 @@
+"""The change that a network proposes for a whole picture, tile by tile."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from dunrestore.errors import MemoryExhaustedError, UsageError
+from dunrestore.imaging import tiling
+from dunrestore.models.devices import (
+    choose_device,
+    choose_precision,
+    free_memory,
+    is_out_of_memory,
+)
+from dunrestore.models.runner import Runner, size_multiple
+from dunrestore.restoration.options import RestoreOptions
+
+log = logging.getLogger(__name__)
+
+WINDOW = 192
+"""Side of the statistics window of tiled runs: 1.5 times the training patch."""
+OVERLAP = 96
+"""Overlap of tiles in pixels, measured in docs/decisions.md."""
+LARGEST_TILE = 1056
+"""Larger tiles save little overlap and lose the processor's caches."""
+SMALLEST_TILE = 240
+"""Below this, automatic tiles would be mostly overlap."""
+MEMORY_SHARE = 0.5
+"""Share of the free memory that automatic tiles may take."""
+
+Progress = Callable[[int, int], None]
+"""Called with (tiles done, tiles in all)."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A network's proposal, and how it came about.
+
+    Attributes:
+        change: (H, W, 3) float32, to be added to the picture.
+        tile: side of the tiles in pixels, 0 for the whole picture at once.
+        overlap: pixels that neighbouring tiles shared.
+        device: where it was computed.
+        precision: ``float32``, ``bfloat16`` or ``float16``.
+    """
+
+    change: NDArray[np.float32]
+    tile: int
+    overlap: int
+    device: str
+    precision: str
+
+
+def propose(
+    picture: NDArray[np.float32],
+    network: nn.Module,
+    options: RestoreOptions,
+    progress: Progress | None = None,
+) -> Proposal:
+    """Compute what ``network`` would change in ``picture``.
+
+    Args:
+        picture: (H, W, 3), RGB in [0, 1].
+        network: a restoring network.
+        options: tiles, device and precision.
+        progress: told of each finished batch of tiles.
+
+    Raises:
+        MemoryExhaustedError: if an explicit tile, or the smallest automatic one, does not fit.
+    """
+    device = choose_device(options.device)
+    dtype = choose_precision(options.precision, device)
+    whole = options.tile == 0
+    runner = Runner(network, device, dtype, window=None if whole else WINDOW)
+    multiple = size_multiple(network)
+    tile = options.tile
+    if tile is None:
+        tile = automatic_tile(network, device, dtype, options.batch_size)
+    while True:
+        overlap = _overlap(options, tile, multiple)
+        plan = tiling.plan(
+            *picture.shape[:2], tile=None if whole else tile, overlap=overlap, multiple=multiple
+        )
+        try:
+            change = _run(picture, runner, plan, options.batch_size, progress)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            tile = _smaller_tile(options, max(plan.tile_size), multiple, device)
+            log.warning("out of memory; trying again with tiles of %d pixels", tile)
+            continue
+        name = str(dtype).removeprefix("torch.")
+        return Proposal(change, 0 if whole else tile, overlap, str(device), name)
+
+
+def automatic_tile(
+    network: nn.Module, device: torch.device, dtype: torch.dtype, batch_size: int
+) -> int:
+    """The side of the largest tile that the free memory allows, up to ``LARGEST_TILE``."""
+    per_pixel: float = network.config.bytes_per_pixel(dtype.itemsize)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue, reportAssignmentType]
+    pixels = MEMORY_SHARE * free_memory(device) / (per_pixel * batch_size)
+    multiple = size_multiple(network)
+    side = int(pixels**0.5) // multiple * multiple
+    return max(SMALLEST_TILE, min(side, LARGEST_TILE))
+
+
+def _overlap(options: RestoreOptions, tile: int, multiple: int) -> int:
+    if options.tile == 0:
+        return 0
+    side = -(-tile // multiple) * multiple
+    if options.overlap is None:
+        return max(min(OVERLAP, side // 2 // multiple * multiple), 0)
+    if -(-options.overlap // multiple) * multiple >= side:
+        raise UsageError(
+            f"an overlap of {options.overlap} pixels leaves nothing of tiles of {side}",
+            next_step="use a smaller --tile-overlap or a larger --tile",
+        )
+    return options.overlap
+
+
+def _smaller_tile(options: RestoreOptions, tile: int, multiple: int, device: torch.device) -> int:
+    smaller = max(tile // 2 // multiple * multiple, multiple)
+    if options.tile is None and smaller >= SMALLEST_TILE // 2:
+        return smaller
+    asked = "the whole picture at once" if options.tile == 0 else f"tiles of {tile} pixels"
+    advice = f"try --tile {smaller}" if options.tile is not None else "free some memory"
+    raise MemoryExhaustedError(
+        f"out of memory on {device} with {asked}", next_step=f"{advice} or --tile auto"
+    )
+
+
+def _run(
+    picture: NDArray[np.float32],
+    runner: Runner,
+    plan: tiling.Plan,
+    batch_size: int,
+    progress: Progress | None,
+) -> NDArray[np.float32]:
+    change = np.empty((plan.height, plan.width, 3), np.float32)
+    for top, band in tiling.blend(plan, _changes(picture, runner, plan, batch_size, progress)):
+        change[top : top + len(band)] = band
+    return change
+
+
+def _changes(
+    picture: NDArray[np.float32],
+    runner: Runner,
+    plan: tiling.Plan,
+    batch_size: int,
+    progress: Progress | None,
+) -> Iterator[tuple[tiling.Tile, NDArray[np.float32]]]:
+    tiles = plan.tiles()
+    done = 0
+    while batch := list(islice(tiles, batch_size)):
+        stack = np.stack([tiling.extract(picture, tile) for tile in batch])
+        yield from zip(batch, runner.change(stack), strict=True)
+        done += len(batch)
+        if progress is not None:
+            progress(done, plan.count)

@@ -1,0 +1,117 @@
+"""What is to be restored, and where each result goes: decided before any work begins."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dunrestore.errors import InputError, NothingToDoError, UsageError
+
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".jp2", ".j2k", ".j2c", ".webp"}
+)
+DEFAULT_SUFFIX = "-restored"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to restore."""
+
+    source: Path
+    target: Path
+
+
+def plan_jobs(
+    inputs: Sequence[Path],
+    output: Path | None,
+    *,
+    recursive: bool = False,
+    suffix: str = "",
+    extension: str | None = None,
+) -> list[Job]:
+    """Pair every input picture with its output.
+
+    Args:
+        inputs: files and folders.
+        output: a file (one input file), a folder, or None to write beside the input.
+        recursive: descend into folders; their tree is kept under ``output``.
+        suffix: appended to the stem of each output's name.
+        extension: the outputs' extension with its dot; None keeps each input's.
+
+    Raises:
+        InputError: an input that does not exist.
+        UsageError: outputs that would collide with each other or with an input.
+        NothingToDoError: no picture found.
+    """
+    if "/" in suffix or "\\" in suffix:
+        raise UsageError(f"the suffix {suffix!r} holds a path separator")
+    for path in inputs:
+        if not path.exists():
+            raise InputError("no such file or folder", path=path, next_step="check the name")
+    if output is None:
+        suffix = suffix or DEFAULT_SUFFIX
+    if _to_one_file(inputs, output):
+        assert output is not None
+        jobs = [Job(inputs[0], output)]
+    else:
+        jobs = [
+            Job(source, _target(source, root, output, suffix, extension))
+            for root, source in _sources(inputs, output, recursive=recursive)
+        ]
+    if not jobs:
+        hint = "" if recursive else "; use -r for folders inside folders"
+        raise NothingToDoError(f"no pictures found in {_listed(inputs)}{hint}")
+    _refuse_collisions(jobs)
+    return jobs
+
+
+def _to_one_file(inputs: Sequence[Path], output: Path | None) -> bool:
+    if output is None or len(inputs) != 1 or inputs[0].is_dir() or output.is_dir():
+        return False
+    return output.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _sources(
+    inputs: Sequence[Path], output: Path | None, *, recursive: bool
+) -> Iterable[tuple[Path, Path]]:
+    """(folder that the tree is kept from, file) for every picture."""
+    for path in inputs:
+        if not path.is_dir():
+            yield path.parent, path
+            continue
+        for found in sorted(path.rglob("*") if recursive else path.iterdir()):
+            inside_output = output is not None and output != path and output in found.parents
+            if found.suffix.lower() in IMAGE_SUFFIXES and found.is_file() and not inside_output:
+                yield path, found
+
+
+def _target(
+    source: Path, root: Path, output: Path | None, suffix: str, extension: str | None
+) -> Path:
+    folder = source.parent if output is None else output / source.parent.relative_to(root)
+    return folder / f"{source.stem}{suffix}{extension or source.suffix}"
+
+
+def _refuse_collisions(jobs: Sequence[Job]) -> None:
+    sources = {job.source.resolve() for job in jobs}
+    takers: dict[str, Path] = {}
+    for job in jobs:
+        if job.target.resolve() in sources:
+            raise UsageError(
+                "the output would replace an input",
+                path=job.target,
+                next_step="choose another folder, or a --suffix",
+            )
+        # Case-insensitive file systems would let one output replace the other.
+        key = str(job.target.resolve()).casefold()
+        if key in takers:
+            raise UsageError(
+                f"{takers[key].name} and {job.source.name} would both be written here",
+                path=job.target,
+                next_step="restore them into different folders",
+            )
+        takers[key] = job.source
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    shown = ", ".join(str(path) for path in paths[:3])
+    return shown if len(paths) <= 3 else f"{shown} and {len(paths) - 3} more"

@@ -1,0 +1,51 @@
+"""Restore one picture in memory: propose a change, find the damage, preserve the rest."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from dunrestore.restoration.change import Progress, Proposal, propose
+from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.preserve import damage_weight, is_noisy
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """What was found and proposed for one picture.
+
+    Attributes:
+        proposal: the network's raw change and how it was computed.
+        weight: (H, W) float32 in [0, 1], how much of the change applies; 0 where the picture's
+            samples stay as they are.
+        preserved: False where the whole picture was cleaned.
+    """
+
+    proposal: Proposal
+    weight: NDArray[np.float32]
+    preserved: bool
+
+
+def restore_picture(
+    picture: NDArray[np.float32],
+    network: nn.Module,
+    options: RestoreOptions,
+    progress: Progress | None = None,
+) -> Restoration:
+    """Decide what to change in ``picture``; nothing is changed yet.
+
+    Args:
+        picture: (H, W, 3), RGB in [0, 1].
+        network: a restoring network.
+        options: tiles, device, precision, and whether to preserve.
+        progress: told of each finished batch of tiles.
+    """
+    proposal = propose(picture, network, options, progress)
+    everywhere = np.ones(picture.shape[:2], np.float32)
+    if options.preserve == "never":
+        return Restoration(proposal, everywhere, preserved=False)
+    weight = damage_weight(proposal.change)
+    if options.preserve == "auto" and is_noisy(picture, proposal.change, weight):
+        return Restoration(proposal, everywhere, preserved=False)
+    return Restoration(proposal, weight, preserved=True)

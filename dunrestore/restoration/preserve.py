@@ -1,0 +1,102 @@
+"""Where a picture was damaged: the change that a network proposes, turned into a mask.
+
+What lies outside the mask keeps its samples, so the mask must be tight: losses have ragged edges,
+and a plain margin around them would touch several percent of sound pixels.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.filters import apply_hysteresis_threshold
+
+
+@dataclass(frozen=True)
+class MaskRule:
+    """How a change becomes a mask; levels on the 0..255 scale, distances in pixels."""
+
+    high: float = 28.0
+    """A region counts as damage where the change reaches this."""
+    low: float = 14.0
+    """It extends to where the change falls below this."""
+    smallest: int = 4
+    """Regions of fewer pixels are left alone."""
+    margin: int = 2
+    """How far around a region a smaller change is still followed."""
+    faint: float = 7.0
+    """Inside the margin the weight rises from 0 at this change to 1 at ``low``: soft edges are
+    feathered, and a sound neighbour of a hard edge is not touched."""
+
+
+DEFAULT_RULE = MaskRule()
+
+
+def damage_weight(
+    change: NDArray[np.float32], rule: MaskRule = DEFAULT_RULE
+) -> NDArray[np.float32]:
+    """How much of the proposed change to apply at each pixel.
+
+    Args:
+        change: (H, W, 3), what the network would add to a picture in [0, 1].
+        rule: thresholds and margin.
+
+    Returns:
+        (H, W) in [0, 1]; exactly 0 where the picture is to stay as it is.
+    """
+    magnitude = np.abs(change).max(axis=2) * 255
+    damaged = np.asarray(apply_hysteresis_threshold(magnitude, rule.low, rule.high), bool)
+    if not damaged.any():
+        return np.zeros(magnitude.shape, np.float32)
+    neighbours = np.ones((3, 3), bool)
+    regions = np.empty(damaged.shape, np.int32)
+    ndimage.label(damaged, structure=neighbours, output=regions)
+    sizes = np.bincount(regions.ravel())
+    sizes[0] = 0
+    damaged = (sizes >= rule.smallest)[regions]
+    near = ndimage.binary_dilation(damaged, structure=neighbours, iterations=rule.margin)
+    ramp = ((magnitude - rule.faint) / (rule.low - rule.faint)).clip(0, 1)
+    return np.where(damaged, 1, np.where(near, ramp, 0)).astype(np.float32)
+
+
+NOISY = 7.0
+"""A scan whose noise exceeds this standard deviation (0..255 scale) may be noisy as a whole."""
+
+
+def is_noisy(
+    picture: NDArray[np.float32], change: NDArray[np.float32], weight: NDArray[np.float32]
+) -> bool:
+    """Whether a scan is noisy as a whole, and the network has learned to remove such noise.
+
+    Fine texture alone does not count: what the network takes away outside the losses must be
+    most of the noise that the scan holds.
+
+    Args:
+        picture: (H, W, 3), RGB in [0, 1].
+        change: (H, W, 3), what the network proposes.
+        weight: (H, W), the damage found by ``damage_weight``.
+    """
+    sound = weight == 0
+    if min(picture.shape[:2]) < 16 or sound.mean() < 0.1:
+        return False
+    before = noise_level(picture, sound)
+    return before > NOISY and noise_level(picture + change, sound) < 0.4 * before
+
+
+def noise_level(picture: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+    """Robust standard deviation of the finest diagonal detail, on the 0..255 scale.
+
+    D. Donoho and I. Johnstone, "Ideal spatial adaptation by wavelet shrinkage" (1994): the median
+    absolute Haar coefficient over 0.6745, here the mean over the channels.
+
+    Args:
+        picture: (H, W, 3), RGB in [0, 1].
+        where: (H, W), the pixels that count.
+    """
+    rows, columns = (size // 2 * 2 for size in picture.shape[:2])
+    p = picture[:rows, :columns]
+    detail = (p[::2, ::2] - p[1::2, ::2] - p[::2, 1::2] + p[1::2, 1::2]) / 2
+    counts = where[:rows:2, :columns:2] & where[1:rows:2, 1:columns:2]
+    if not counts.any():
+        return 0.0
+    return float(np.median(np.abs(detail[counts]), axis=0).mean() / 0.6745 * 255)
