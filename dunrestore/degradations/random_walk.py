@@ -25,7 +25,7 @@ def random_walk_mask(
     clusters: list[tuple[float, float]] = []
     lost = 0
     while lost < wanted:
-        if not clusters or rng.random() < 0.15:
+        if not clusters or rng.random() < 0.25:
             clusters.append((rng.uniform(0, height), rng.uniform(0, width)))
         centre = clusters[rng.integers(len(clusters))]
         pixels = _walk(height, width, centre, rng)
@@ -40,12 +40,12 @@ def _walk(
     height: int, width: int, centre: tuple[float, float], rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Flat indices of one walk's pixels, in the order in which it visits them."""
-    side = int(rng.integers(1, 5))
-    stride = int(rng.integers(1, side + 1))
-    steps = int(np.exp(rng.uniform(np.log(30), np.log(1500))))
-    spread = rng.uniform(0, 20)
+    side = int(rng.integers(1, 4))
+    steps = int(np.exp(rng.uniform(np.log(20), np.log(600))))
+    spread = rng.uniform(0, 25)
     start = np.asarray(centre) + rng.normal(0, 1, 2) * spread
-    moves = _DIRECTIONS[rng.integers(0, len(_DIRECTIONS), steps)] * stride
+    # A step as long as the square is wide leaves the holes that make the blobs lacy.
+    moves = _DIRECTIONS[rng.integers(0, len(_DIRECTIONS), steps)] * side
     corners = np.floor(start + np.cumsum(moves, axis=0)).astype(np.int64)
     square = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), -1).reshape(
         -1, 2
