@@ -9,9 +9,10 @@ from torch import nn
 from dunrestore.models.arin import ARIN, ARINConfig
 from dunrestore.models.car import CAR, CARConfig
 from dunrestore.models.edsr import EDSR, EDSRConfig
+from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINet, HINetConfig
 
-Config = HINetConfig | EDSRConfig | CARConfig | ARINConfig
+Config = HINetConfig | EDSRConfig | CARConfig | ARINConfig | GuidedConfig
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "hinet": Architecture(HINet, HINetConfig, True, "HINet"),
     "car": Architecture(CAR, CARConfig, True, "CAR (content-adaptive resampler and EDSR)"),
     "arin": Architecture(ARIN, ARINConfig, True, "ARIN (CAR, then HINet)"),
+    "guided": Architecture(Guided, GuidedConfig, True, "ARIN-guided (find, pre-fill, refine)"),
     "edsr": Architecture(EDSR, EDSRConfig, False, "EDSR (upscaler)"),
 }
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dunrestore.errors import OutputCheckError
+from dunrestore.models.guided import Guided
 from dunrestore.models.normalisation import set_window
 
 log = logging.getLogger(__name__)
@@ -47,13 +48,14 @@ class Runner:
 
     @torch.inference_mode()
     def change(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The change that the network proposes.
+        """The change that the network proposes, and where it found damage if it says so itself.
 
         Args:
             tiles: (B, H, W, 3), RGB in [0, 1], H and W multiples of ``size_multiple(network)``.
 
         Returns:
-            (B, H, W, 3): what to add to ``tiles``; the sum lies in [0, 1].
+            (B, H, W, 3): what to add to ``tiles``; the sum lies in [0, 1]. From a network that
+            finds losses in a step of its own (B, H, W, 4): last the probability of damage.
 
         Raises:
             OutputCheckError: if the result is not finite, in float32 either.
@@ -73,5 +75,8 @@ class Runner:
     def _change(self, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         # Autocast leaves the additions of pictures in float32, where 8 bits of mantissa would show.
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            result = self.network(x)[-1]
-        return result.float().clamp(0, 1) - x
+            stages = self.network(x)
+        change = stages[-1].float().clamp(0, 1) - x
+        if not isinstance(self.network, Guided):
+            return change
+        return torch.cat([change, torch.sigmoid(stages[0].float())], dim=1)

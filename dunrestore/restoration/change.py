@@ -44,6 +44,7 @@ class Proposal:
 
     Attributes:
         change: (H, W, 3) float32, to be added to the picture.
+        damage: (H, W) float32, the probability of damage, from a network that says so itself.
         tile: side of the tiles in pixels, 0 for the whole picture at once.
         overlap: pixels that neighbouring tiles shared.
         device: where it was computed.
@@ -51,6 +52,7 @@ class Proposal:
     """
 
     change: NDArray[np.float32]
+    damage: NDArray[np.float32] | None
     tile: int
     overlap: int
     device: str
@@ -96,7 +98,8 @@ def propose(
             log.warning("out of memory; trying again with tiles of %d pixels", tile)
             continue
         name = str(dtype).removeprefix("torch.")
-        return Proposal(change, 0 if whole else tile, overlap, str(device), name)
+        damage = change[..., 3] if change.shape[2] == 4 else None
+        return Proposal(change[..., :3], damage, 0 if whole else tile, overlap, str(device), name)
 
 
 def automatic_tile(
@@ -142,8 +145,11 @@ def _run(
     batch_size: int,
     progress: Progress | None,
 ) -> NDArray[np.float32]:
-    change = np.empty((plan.height, plan.width, 3), np.float32)
-    for top, band in tiling.blend(plan, _changes(picture, runner, plan, batch_size, progress)):
+    bands = tiling.blend(plan, _changes(picture, runner, plan, batch_size, progress))
+    first, band = next(bands)
+    change = np.empty((plan.height, plan.width, band.shape[2]), np.float32)
+    change[first : first + len(band)] = band
+    for top, band in bands:
         change[top : top + len(band)] = band
     return change
 

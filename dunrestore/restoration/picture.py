@@ -8,7 +8,7 @@ from torch import nn
 
 from dunrestore.restoration.change import Progress, Proposal, propose
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.preserve import damage_weight, is_noisy
+from dunrestore.restoration.preserve import damage_weight, found_weight, is_noisy
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,10 @@ def restore_picture(
     everywhere = np.ones(picture.shape[:2], np.float32)
     if options.preserve == "never":
         return Restoration(proposal, everywhere, preserved=False)
-    weight = damage_weight(proposal.change)
+    if proposal.damage is not None:
+        weight = found_weight(proposal.damage)
+    else:
+        weight = damage_weight(proposal.change)
     if options.preserve == "auto" and is_noisy(picture, proposal.change, weight):
         return Restoration(proposal, everywhere, preserved=False)
     return Restoration(proposal, weight, preserved=True)

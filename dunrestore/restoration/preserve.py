@@ -12,6 +12,9 @@ from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 
 
+NEIGHBOURS = np.ones((3, 3), bool)
+
+
 @dataclass(frozen=True)
 class MaskRule:
     """How a change becomes a mask; levels on the 0..255 scale, distances in pixels."""
@@ -31,6 +34,11 @@ class MaskRule:
 
 DEFAULT_RULE = MaskRule()
 
+CERTAIN = 0.6
+"""A region counts as damage where its probability reaches this."""
+LIKELY = 0.35
+"""It extends to where the probability falls below this."""
+
 
 def damage_weight(
     change: NDArray[np.float32], rule: MaskRule = DEFAULT_RULE
@@ -45,18 +53,33 @@ def damage_weight(
         (H, W) in [0, 1]; exactly 0 where the picture is to stay as it is.
     """
     magnitude = np.abs(change).max(axis=2) * 255
-    damaged = np.asarray(apply_hysteresis_threshold(magnitude, rule.low, rule.high), bool)
-    if not damaged.any():
-        return np.zeros(magnitude.shape, np.float32)
-    neighbours = np.ones((3, 3), bool)
-    regions = np.empty(damaged.shape, np.int32)
-    ndimage.label(damaged, structure=neighbours, output=regions)
-    sizes = np.bincount(regions.ravel())
-    sizes[0] = 0
-    damaged = (sizes >= rule.smallest)[regions]
-    near = ndimage.binary_dilation(damaged, structure=neighbours, iterations=rule.margin)
+    damaged = _regions(magnitude, rule.low, rule.high, rule.smallest)
+    near = ndimage.binary_dilation(damaged, structure=NEIGHBOURS, iterations=rule.margin)
     ramp = ((magnitude - rule.faint) / (rule.low - rule.faint)).clip(0, 1)
     return np.where(damaged, 1, np.where(near, ramp, 0)).astype(np.float32)
+
+
+def found_weight(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same from a network that says itself where it found damage.
+
+    Args:
+        probability: (H, W), of a pixel being lost.
+
+    Returns:
+        (H, W), 0 or 1.
+    """
+    return _regions(probability, LIKELY, CERTAIN, 1).astype(np.float32)
+
+
+def _regions(
+    strength: NDArray[np.float32], low: float, high: float, smallest: int
+) -> NDArray[np.bool_]:
+    strong = np.asarray(apply_hysteresis_threshold(strength, low, high), bool)
+    regions = np.empty(strong.shape, np.int32)
+    ndimage.label(strong, structure=NEIGHBOURS, output=regions)
+    sizes = np.bincount(regions.ravel())
+    sizes[0] = 0
+    return (sizes >= smallest)[regions]
 
 
 NOISY = 7.0

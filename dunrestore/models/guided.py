@@ -1,0 +1,130 @@
+"""ARIN-guided: find the losses, pre-fill them from what is sound, refine inside.
+
+Our own continuation of the paper: still blind, but the refining HINet starts from a classical
+fill (push-pull: S. Gortler et al., "The Lumigraph", 1996, section 3.4) instead of from the loss.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dunrestore.models.hinet import Block, HINet, HINetConfig, UpBlock
+
+
+@dataclass(frozen=True)
+class GuidedConfig:
+    """What an ARIN-guided network is built from."""
+
+    finder_width: int = 12
+    """Channels at full resolution of the U-Net that finds the losses."""
+    finder_depth: int = 4
+    """Levels of that U-Net."""
+    pyramid_levels: int = 6
+    """Halvings of the push-pull pyramid: losses up to about ``2**levels`` pixels wide fill."""
+    hinet: HINetConfig = field(default_factory=lambda: HINetConfig(in_channels=7))
+    """The refining network; its input is the pre-filled picture, the scan and the mask."""
+
+    def __post_init__(self) -> None:
+        if self.hinet.in_channels != 7:
+            raise ValueError(f"hinet.in_channels must be 7, not {self.hinet.in_channels}")
+
+    @property
+    def size_multiple(self) -> int:
+        """Height and width of the input must be multiples of this."""
+        return max(2 ** (self.finder_depth - 1), self.hinet.size_multiple)
+
+    def bytes_per_pixel(self, itemsize: int) -> float:
+        """Peak memory of one inference per input pixel: the hungrier part's, and pictures."""
+        return self.hinet.bytes_per_pixel(itemsize) + 120
+
+
+class Finder(nn.Module):
+    """Finds losses: (B, 3, H, W) -> logits (B, 1, H, W). A U-Net without normalisation."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__()
+        plain = HINetConfig(width=width, depth=depth, hin_first=depth, hin_last=depth)
+        widths = [width * 2**level for level in range(depth)]
+        inputs = [width, *widths[:-1]]
+        self.first = nn.Conv2d(3, width, 3, padding=1)
+        self.down_path = nn.ModuleList(
+            Block(cin, cout, plain, level, stage=1)
+            for level, (cin, cout) in enumerate(zip(inputs, widths, strict=True))
+        )
+        self.up_path = nn.ModuleList(
+            UpBlock(cin, cout, plain.slope)
+            for cin, cout in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
+        self.last = nn.Conv2d(width, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits; above zero where the picture is lost."""
+        features = self.first(x)
+        skips: list[Tensor] = []
+        for block in self.down_path:
+            features, skip = block(features)
+            skips.append(skip)
+        for i, up in enumerate(self.up_path):
+            features = up(features, skips[-i - 2])
+        return self.last(features)
+
+
+def push_pull(picture: Tensor, lost: Tensor, levels: int) -> Tensor:
+    """Fill lost pixels from the sound ones around them by a masked image pyramid.
+
+    Args:
+        picture: (B, C, H, W).
+        lost: (B, 1, H, W) in [0, 1], 1 where the picture is lost.
+        levels: how often the resolution is halved.
+
+    Returns:
+        (B, C, H, W) in float32; equal to ``picture`` where ``lost`` is 0. Differentiable.
+    """
+    picture, weight = picture.float(), 1 - lost.float()
+    return _push_pull(picture, weight, levels)
+
+
+def _push_pull(picture: Tensor, weight: Tensor, levels: int) -> Tensor:
+    height, width = picture.shape[-2:]
+    if levels == 0 or min(height, width) < 2:
+        total = weight.sum((-2, -1), keepdim=True)
+        mean = (picture * weight).sum((-2, -1), keepdim=True) / total.clamp_min(1e-6)
+        return picture * weight + mean * (1 - weight)
+    # An odd edge is averaged over the pixels that exist.
+    sums = F.avg_pool2d(picture * weight, 2, ceil_mode=True)
+    weights = F.avg_pool2d(weight, 2, ceil_mode=True)
+    coarse = sums / weights.clamp_min(1e-6)
+    coarse = _push_pull(coarse, (weights * 4).clamp_max(1), levels - 1)
+    filled = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
+    return picture * weight + filled[..., :height, :width] * (1 - weight)
+
+
+class Guided(nn.Module):
+    """Restores a picture in three steps.
+
+    Input (B, 3, H, W), RGB in [0, 1], H and W multiples of ``config.size_multiple``. Output: the
+    finder's logits (B, 1, H, W), the pre-filled picture and HINet's two (B, 3, H, W), the last the
+    result.
+    """
+
+    def __init__(self, config: GuidedConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.finder = Finder(config.finder_width, config.finder_depth)
+        self.hinet = HINet(config.hinet)
+
+    def forward(
+        self, x: Tensor, lost: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Every stage, unclamped.
+
+        Args:
+            x: the scan.
+            lost: (B, 1, H, W) in [0, 1], a mask to use instead of the one that is found.
+        """
+        logits = self.finder(x)
+        mask = (logits > 0).to(x.dtype) if lost is None else lost
+        filled = push_pull(x, mask, self.config.pyramid_levels)
+        return logits, filled, *self.hinet(torch.cat([filled, x, mask], dim=1))
