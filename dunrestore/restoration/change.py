@@ -34,8 +34,8 @@ SMALLEST_TILE = 240
 MEMORY_SHARE = 0.5
 """Share of the free memory that automatic tiles may take."""
 
-Progress = Callable[[int, int], None]
-"""Called with (tiles done, tiles in all)."""
+Progress = Callable[[int, int, int], None]
+"""Called with (tiles done, tiles in all, pixels of the picture)."""
 
 
 @dataclass(frozen=True)
@@ -168,4 +168,4 @@ def _changes(
         yield from zip(batch, runner.change(stack), strict=True)
         done += len(batch)
         if progress is not None:
-            progress(done, plan.count)
+            progress(done, plan.count, plan.height * plan.width)

@@ -11,6 +11,13 @@ IMAGE_SUFFIXES = frozenset(
 )
 DEFAULT_SUFFIX = "-restored"
 
+_EXTENSIONS = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "jp2": ".jp2", "webp": ".webp"}
+
+
+def extension_of(image_format: str | None) -> str | None:
+    """The file name extension of a format, with its dot; None for None."""
+    return None if image_format is None else _EXTENSIONS[image_format]
+
 
 @dataclass(frozen=True)
 class Job:

@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from dunrestore.checkpoints.load import Model
+from dunrestore.errors import ModelError
+from dunrestore.models.architectures import ARCHITECTURES
 from dunrestore.restoration.change import Progress, Proposal, propose
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.preserve import damage_weight, found_weight, is_noisy
@@ -52,3 +55,19 @@ def restore_picture(
     if options.preserve == "auto" and is_noisy(picture, proposal.change, weight):
         return Restoration(proposal, everywhere, preserved=False)
     return Restoration(proposal, weight, preserved=True)
+
+
+def restoring_network(model: Model) -> nn.Module:
+    """The network of a model that restores pictures.
+
+    Raises:
+        ModelError: if the model is made for something else.
+    """
+    architecture = ARCHITECTURES[model.architecture]
+    if not architecture.restores:
+        raise ModelError(
+            f"{architecture.title} does not restore pictures",
+            path=model.name,
+            next_step="`dunrestore models list` shows the models that do",
+        )
+    return model.network

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 
-
 NEIGHBOURS = np.ones((3, 3), bool)
 
 
@@ -54,6 +53,8 @@ def damage_weight(
     """
     magnitude = np.abs(change).max(axis=2) * 255
     damaged = _regions(magnitude, rule.low, rule.high, rule.smallest)
+    if rule.margin == 0:
+        return damaged.astype(np.float32)
     near = ndimage.binary_dilation(damaged, structure=NEIGHBOURS, iterations=rule.margin)
     ramp = ((magnitude - rule.faint) / (rule.low - rule.faint)).clip(0, 1)
     return np.where(damaged, 1, np.where(near, ramp, 0)).astype(np.float32)

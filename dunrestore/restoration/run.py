@@ -3,14 +3,25 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from torch import nn
-
+from dunrestore.checkpoints.load import Model
 from dunrestore.errors import DunrestoreError, ExitCode, file_access_error
-from dunrestore.restoration.change import Progress
 from dunrestore.restoration.file import FileOptions, FileResult, restore_file
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
+
+
+class Observer(Protocol):
+    """Who watches a run, such as a progress bar."""
+
+    def start_picture(self, name: str) -> None:
+        """Another file is in hand."""
+        ...
+
+    def tiles(self, done: int, total: int, pixels: int) -> None:
+        """So many tiles of a page of ``pixels`` pixels are done."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -25,24 +36,25 @@ class Outcome:
 
 def run_jobs(
     jobs: Sequence[Job],
-    network: nn.Module,
+    model: Model,
     options: RestoreOptions,
     file_options: FileOptions,
-    progress: Progress | None = None,
+    observer: Observer,
 ) -> Iterator[Outcome]:
     """Restore ``jobs`` in order, yielding each outcome as it comes.
 
     Args:
         jobs: what to restore and where to.
-        network: a restoring network.
+        model: a restoring model.
         options: how a picture is restored.
         file_options: how a file is read and written.
-        progress: told of each finished batch of tiles.
+        observer: told of each picture and of each finished batch of tiles.
     """
     for job in jobs:
         start = time.perf_counter()
+        observer.start_picture(job.source.name)
         try:
-            result = restore_file(job, network, options, file_options, progress)
+            result = restore_file(job, model, options, file_options, observer.tiles)
         except DunrestoreError as error:
             yield Outcome(job, time.perf_counter() - start, error=error)
         except OSError as error:

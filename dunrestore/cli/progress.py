@@ -1,0 +1,65 @@
+"""The progress bar of a restoration: picture, tiles, megapixels a second, time left."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dunrestore.cli import console
+
+
+class RestoreProgress:
+    """A bar on stderr while stderr is a terminal; silent otherwise."""
+
+    def __init__(self, pictures: int, *, enabled: bool) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[tiles]} {task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=console.messages,
+            transient=True,
+            disable=not (enabled and console.messages.is_terminal),
+        )
+        self._pictures = pictures
+        self._finished = 0
+        self._task = self._bar.add_task("", total=pictures, tiles="", speed="")
+        self._pixels = 0.0
+        self._start = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def start_picture(self, name: str) -> None:
+        """Say which picture is in hand."""
+        shown = f"{self._finished + 1}/{self._pictures} {name}"
+        self._bar.update(self._task, description=shown, tiles="", speed="")
+
+    def tiles(self, done: int, total: int, pixels: int) -> None:
+        """Say how many tiles of the page in hand, of ``pixels`` pixels, are done."""
+        share, megapixels = done / total, pixels / 1e6
+        elapsed = max(time.perf_counter() - self._start, 1e-9)
+        speed = (self._pixels + megapixels * share) / elapsed
+        self._bar.update(
+            self._task,
+            completed=self._finished + share,
+            tiles=f"tile {done}/{total}",
+            speed=f"{speed:.2f} MP/s",
+        )
+        if done == total:
+            self._pixels += megapixels
+
+    def finish_picture(self) -> None:
+        """Count the picture in hand as done, however it ended."""
+        self._finished += 1
+        self._bar.update(self._task, completed=self._finished)

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import torch
+
+from dunrestore.errors import MemoryExhaustedError, OutputCheckError, UsageError
+from dunrestore.models.hinet import HINet, HINetConfig
+from dunrestore.restoration import change as change_module
+from dunrestore.restoration.change import propose
+from dunrestore.restoration.options import RestoreOptions
+from tests.restoration.networks import Toy, blur, fill_white
+
+CPU = {"device": "cpu", "precision": "fp32"}
+
+
+def picture(height, width, seed=0):
+    return np.random.default_rng(seed).random((height, width, 3), np.float32)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (4000, 3), (48, 48), (49, 95)])
+@pytest.mark.parametrize("tile", [None, 0, 96])
+def test_any_size_comes_back_at_its_own_size(size, tile):
+    options = RestoreOptions(tile=tile, overlap=48 if tile else None, **CPU)
+    network = Toy(lambda x: 1 - x)
+    original = picture(*size)
+    proposal = propose(original, network, options)
+    assert proposal.change.shape == (*size, 3)
+    np.testing.assert_allclose(original + proposal.change, 1 - original, atol=1e-5)
+    assert all(side % 48 == 0 for shape in network.shapes for side in shape[-2:])
+
+
+def test_tile_0_gives_the_network_the_whole_padded_picture():
+    network = Toy(blur)
+    propose(picture(100, 130), network, RestoreOptions(tile=0, **CPU))
+    assert network.shapes == [(1, 3, 144, 144)]
+
+
+def test_tiles_never_hold_more_than_asked():
+    network = Toy(blur)
+    options = RestoreOptions(tile=96, overlap=48, batch_size=2, **CPU)
+    propose(picture(200, 300), network, options)
+    assert {shape[-2:] for shape in network.shapes} == {(96, 96)}
+    assert max(shape[0] for shape in network.shapes) == 2
+    assert sum(shape[0] for shape in network.shapes) == 4 * 6
+
+
+def test_a_local_network_shows_no_seams():
+    original = picture(200, 260)
+    whole = propose(original, Toy(blur), RestoreOptions(tile=0, **CPU)).change
+    tiled = propose(original, Toy(blur), RestoreOptions(tile=96, overlap=48, **CPU)).change
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+
+
+def test_an_identity_changes_nothing_at_all():
+    proposal = propose(picture(99, 101), Toy(lambda x: x), RestoreOptions(tile=48, **CPU))
+    assert not proposal.change.any()
+
+
+def test_statistics_are_local_in_tiles_and_as_published_for_the_whole_picture():
+    network = HINet(HINetConfig(width=2)).eval()
+    norms = [m for m in network.modules() if type(m).__name__ == "InstanceNorm"]
+    propose(picture(48, 48), network, RestoreOptions(tile=96, **CPU))
+    assert {norm.window for norm in norms} == {192 >> 3, 192 >> 4}
+    propose(picture(48, 48), network, RestoreOptions(tile=0, **CPU))
+    assert {norm.window for norm in norms} == {None}
+
+
+class Hungry(Toy):
+    """Runs out of memory above a number of pixels."""
+
+    def __init__(self, limit):
+        super().__init__(fill_white)
+        self.limit = limit
+
+    def forward(self, x):
+        if x.shape[-1] * x.shape[-2] > self.limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(x)
+
+
+def test_an_automatic_tile_shrinks_until_it_fits():
+    network = Hungry(300 * 300)
+    proposal = propose(picture(700, 700), network, RestoreOptions(**CPU))
+    assert proposal.tile**2 <= 300 * 300
+    assert proposal.change.shape == (700, 700, 3)
+
+
+@pytest.mark.parametrize(("tile", "advice"), [(384, "--tile 192"), (0, "--tile auto")])
+def test_an_explicit_tile_is_not_overridden(tile, advice):
+    with pytest.raises(MemoryExhaustedError) as error:
+        propose(picture(700, 700), Hungry(100), RestoreOptions(tile=tile, **CPU))
+    assert advice in str(error.value)
+
+
+def test_memory_that_never_suffices_is_an_error():
+    with pytest.raises(MemoryExhaustedError):
+        propose(picture(700, 700), Hungry(100), RestoreOptions(**CPU))
+
+
+def test_automatic_tiles_follow_the_free_memory(monkeypatch):
+    sides = []
+    for free in (2e6, 50e6, 1e12):
+        monkeypatch.setattr(change_module, "free_memory", lambda device, free=free: int(free))
+        sides.append(change_module.automatic_tile(Toy(blur), torch.device("cpu"), torch.float32, 1))
+    assert sides == [240, 480, 1056]
+
+
+def test_not_a_number_in_low_precision_is_computed_again():
+    calls = []
+
+    def weak(x):
+        calls.append(torch.is_autocast_enabled("cpu"))
+        return x * (float("nan") if calls[-1] else 0.5)
+
+    options = RestoreOptions(device="cpu", precision="bf16")
+    proposal = propose(picture(48, 48), Toy(weak), options)
+    assert calls == [True, False]
+    assert np.isfinite(proposal.change).all()
+
+
+def test_not_a_number_in_full_precision_is_an_error():
+    with pytest.raises(OutputCheckError, match="not finite"):
+        propose(picture(48, 48), Toy(lambda x: x * float("nan")), RestoreOptions(**CPU))
+
+
+def test_senseless_options_are_refused():
+    with pytest.raises(UsageError, match="leaves nothing"):
+        propose(picture(48, 48), Toy(blur), RestoreOptions(tile=96, overlap=96, **CPU))
+    with pytest.raises(UsageError, match="unknown device"):
+        propose(picture(48, 48), Toy(blur), RestoreOptions(device="abacus"))
+    with pytest.raises(UsageError, match="float16"):
+        propose(picture(48, 48), Toy(blur), RestoreOptions(device="cpu", precision="fp16"))

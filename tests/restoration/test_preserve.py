@@ -1,0 +1,88 @@
+import numpy as np
+from scipy import ndimage
+
+from dunrestore.restoration.preserve import (
+    MaskRule,
+    damage_weight,
+    found_weight,
+    is_noisy,
+    noise_level,
+)
+
+RNG = np.random.default_rng
+
+
+def change_of(magnitude):
+    """A change whose largest channel is ``magnitude`` on the 0..255 scale."""
+    return np.stack([magnitude, -magnitude / 2, 0 * magnitude], axis=2).astype(np.float32) / 255
+
+
+def test_a_hard_edged_loss_is_found_to_the_pixel():
+    lost = np.zeros((40, 50), bool)
+    lost[10:20, 15:30] = True
+    weight = damage_weight(change_of(np.where(lost, 90, 3)))
+    assert (weight[lost] == 1).all()
+    assert (weight[~lost] == 0).all()
+
+
+def test_a_region_needs_one_strong_pixel_and_extends_to_weak_ones():
+    rule = MaskRule(high=40, low=20, smallest=1, margin=0)
+    magnitude = np.zeros((9, 20))
+    magnitude[4, 2:8] = 25
+    magnitude[4, 5] = 41
+    magnitude[4, 12:18] = 39
+    weight = damage_weight(change_of(magnitude), rule)
+    assert weight[4, 2:8].all()
+    assert not weight[:, 10:].any()
+
+
+def test_specks_are_left_alone():
+    magnitude = np.zeros((9, 9))
+    magnitude[4, 4:7] = 200
+    assert not damage_weight(change_of(magnitude), MaskRule(smallest=4)).any()
+    assert damage_weight(change_of(magnitude), MaskRule(smallest=3)).any()
+
+
+def test_soft_edges_are_feathered_inside_the_margin_only():
+    distance = np.abs(np.arange(60) - 30.0)
+    magnitude = np.tile(np.clip(60 - 8 * distance, 0, None), (9, 1))
+    rule = MaskRule(high=40, low=20, smallest=1, margin=3, faint=4)
+    weight = damage_weight(change_of(magnitude), rule)
+    damaged = weight == 1
+    near = ndimage.binary_dilation(damaged, np.ones((3, 3)), iterations=3)
+    assert ((weight > 0) & (weight < 1)).any()
+    assert (weight[~near] == 0).all()
+    assert (np.diff(weight[4, 30:]) <= 0).all()
+
+
+def test_found_damage_becomes_a_hard_mask():
+    probability = np.zeros((5, 9), np.float32)
+    probability[2, 1:4] = 0.5
+    probability[2, 2] = 0.9
+    probability[2, 6:8] = 0.5
+    weight = found_weight(probability)
+    assert weight[2].tolist() == [0, 1, 1, 1, 0, 0, 0, 0, 0]
+
+
+def test_noise_level_is_the_standard_deviation_in_spite_of_a_picture_below():
+    y, x = np.mgrid[0:200, 0:200] / 200
+    smooth = np.stack([x, y, (x + y) / 2], 2)
+    noise = RNG(1).normal(0, 12 / 255, smooth.shape)
+    everywhere = np.ones((200, 200), bool)
+    measured = noise_level((smooth + noise).astype(np.float32), everywhere)
+    assert abs(measured - 12) < 0.6
+    half = everywhere.copy()
+    half[:, 100:] = False
+    noise[:, 100:] *= 5
+    measured = noise_level((smooth + noise).astype(np.float32), half)
+    assert abs(measured - 12) < 1
+
+
+def test_only_noise_that_the_network_removes_makes_a_scan_noisy():
+    clean = np.full((64, 64, 3), 0.5, np.float32)
+    noise = RNG(2).normal(0, 16 / 255, clean.shape).astype(np.float32)
+    none = np.zeros((64, 64), np.float32)
+    assert is_noisy(clean + noise, -noise, none)
+    assert not is_noisy(clean + noise, 0 * noise, none)
+    assert not is_noisy(clean + noise / 8, -noise / 8, none)
+    assert not is_noisy(clean + noise, -noise, none + 1)
