@@ -1,6 +1,7 @@
 """Load a model by name or path."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 from torch import nn
 
 from dunrestore.checkpoints import formats, published
-from dunrestore.checkpoints.store import locate
-from dunrestore.errors import file_access_error
+from dunrestore.checkpoints.entries import check_name
+from dunrestore.checkpoints.record import sha256_of
+from dunrestore.checkpoints.store import Located, Store, check_hash, read_catalogue
+from dunrestore.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -46,28 +49,63 @@ def load(model: str | Path, *, cache_dir: Path | str | None = None, offline: boo
         FileAccessError: if its file cannot be opened.
     """
     found = locate(model, cache_dir=cache_dir, offline=offline)
+    sha256 = hash_model(found)
     checkpoint = formats.read(found.path)
     return Model(
         name=found.name,
         architecture=checkpoint.description.architecture,
         network=checkpoint.network(),
         card={**found.card, **checkpoint.description.card},
-        sha256=hash_model(found.path),
+        sha256=sha256,
         path=found.path,
     )
 
 
-def hash_model(path: Path) -> str:
-    """SHA-256 of a model file; of a folder with CAR's pair, of the lines that sha256sum prints."""
-    if not path.is_dir():
-        return _sha256(path)
-    lines = (f"{_sha256(part)}  {part.name}\n" for part in published.car_files(path))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def locate(
+    model: str | Path, *, cache_dir: Path | str | None = None, offline: bool = False
+) -> Located:
+    """Find a model by name or path, and fetch it if it is in a catalogue but not here.
+
+    A name comes first: a file or folder of the same name is ``./name``. An institution's own
+    catalogue counts as well if ``DUNRESTORE_CATALOG`` names it.
+
+    Raises:
+        ModelError: if it is unknown or not to be had.
+    """
+    name = _name(model)
+    if name is not None:
+        store = Store(cache_dir)
+        if name not in store.names() and (own := os.environ.get("DUNRESTORE_CATALOG")):
+            store = Store(cache_dir, read_catalogue(own))
+        if name in store.names() or not Path(model).exists():
+            found = store.find(name)
+            if found is None:
+                from dunrestore.checkpoints.pull import pull  # requests takes its time
+
+                found = pull(store, name, offline=offline)
+            return found
+    path = Path(model)
+    if not path.exists():
+        raise ModelError("there is no such model, file or folder", path=path)
+    return Located(path.stem if path.is_file() else path.name, path, {})
 
 
-def _sha256(path: Path) -> str:
+def _name(model: str | Path) -> str | None:
+    if isinstance(model, Path):
+        return None
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise file_access_error(error, path) from error
+        return check_name(model)
+    except ModelError:
+        return None
+
+
+def hash_model(located: Located) -> str:
+    """SHA-256 of a model file; of a folder with CAR's pair, of the lines that sha256sum prints.
+
+    Raises:
+        ModelError: if it is not the one that was written down when the file came.
+    """
+    if not located.path.is_dir():
+        return check_hash(located)
+    lines = (f"{sha256_of(p)}  {p.name}\n" for p in published.car_files(located.path))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -213,5 +213,5 @@ def test_a_config_survives_as_plain_json(file):
 
 
 def test_a_missing_path_is_one_clear_line(tmp_path):
-    with pytest.raises(ModelError, match="no such file"):
+    with pytest.raises(ModelError, match="no such model, file or folder"):
         load(tmp_path / "nothing.safetensors")
