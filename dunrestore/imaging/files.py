@@ -1,0 +1,230 @@
+"""Picture files: read with nothing lost, written whole and checked or not at all."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from dunrestore.errors import InputError, OutputCheckError, UsageError, file_access_error
+from dunrestore.imaging import jpeg, keeping, png, tiff, tiff_write
+from dunrestore.imaging.atomic import write_atomically
+from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
+from dunrestore.imaging.picture import Document, Format
+
+SUFFIXES: dict[str, Format] = {
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+}
+"""Formats by file name suffix, in lower case."""
+
+_SUPPORTED = "TIFF, PNG and JPEG"
+_OTHERS = {
+    b"GIF8": "a GIF",
+    b"BM": "a BMP",
+    b"%PDF": "a PDF",
+    b"8BPS": "a Photoshop document",
+    b"\0\0\0\x0cJXL ": "a JPEG XL",
+    b"\xff\x0a": "a JPEG XL",
+}
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that was written and read back.
+
+    Attributes:
+        path: where.
+        format: its kind.
+        lost: what the format could not hold, in words; empty if nothing was lost.
+    """
+
+    path: Path
+    format: Format
+    lost: tuple[str, ...] = ()
+
+
+def read(path: Path | str, *, max_mpixels: float = DEFAULT_MAX_MPIXELS) -> Document:
+    """Read a picture file; its kind is recognised by its content.
+
+    Args:
+        path: the file.
+        max_mpixels: pages that claim more megapixels are refused before they are decoded.
+
+    Raises:
+        InputError: if it is missing, not a file, damaged, too large, or of a kind that is not
+            supported.
+        FileAccessError: if it cannot be opened or read.
+    """
+    path = Path(path)
+    try:
+        with _open(path) as file:
+            return _decode(file, max_mpixels)
+    except InputError as error:
+        raise InputError(error.cause, path=path, next_step=error.next_step) from error
+    except OSError as error:
+        raise file_access_error(error, path) from error
+
+
+def _open(path: Path) -> BinaryIO:
+    if not path.exists():
+        raise InputError("there is no such file", next_step="check the name")
+    if path.is_dir():
+        raise InputError("this is a folder", next_step="name its files, or add -r to take them all")
+    if not path.is_file():
+        raise InputError("this is not a regular file")
+    return path.open("rb")
+
+
+def _decode(file: BinaryIO, max_mpixels: float) -> Document:
+    head = file.read(16)
+    file.seek(0)
+    if not head:
+        raise InputError("the file is empty", next_step="get an undamaged copy of the file")
+    try:
+        if tiff.recognise(head):
+            return tiff.read(file, max_mpixels)
+        for mark, decode in _READERS.items():
+            if head.startswith(mark):
+                return decode(file.read(), max_mpixels)
+    except (InputError, OSError, MemoryError):
+        raise
+    except Exception as error:  # decoders fail in every way on damaged files
+        shown = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"it cannot be decoded ({shown})", next_step=_GET_ANOTHER) from error
+    kind = next((name for mark, name in _OTHERS.items() if head.startswith(mark)), None)
+    cause = f"{kind} is not supported" if kind else "this is no picture file that can be read"
+    raise InputError(cause, next_step=f"{_SUPPORTED} are read")
+
+
+_GET_ANOTHER = "get an undamaged copy of the file"
+_READERS: dict[bytes, Callable[[bytes, float], Document]] = {
+    png.SIGNATURE: png.read,
+    b"\xff\xd8\xff": jpeg.read,
+}
+_ENCODERS: dict[Format, Callable[[Document], tuple[bytes, tuple[str, ...]]]] = {
+    "png": png.write,
+    "jpeg": jpeg.write,
+}
+
+
+def format_of(path: Path | str) -> Format | None:
+    """The format that a file name asks for; None if it names none that can be written."""
+    return SUFFIXES.get(Path(path).suffix.lower())
+
+
+def write(
+    document: Document,
+    path: Path | str,
+    *,
+    format: Format | None = None,  # noqa: A002 - the word for it, as in Pillow
+    compression: str | None = None,
+    overwrite: bool = False,
+) -> Written:
+    """Write a picture file: beside the target first, flushed, read back, then renamed.
+
+    Args:
+        document: the pages.
+        path: where to.
+        format: the kind of file; the document's own if None.
+        compression: for TIFF, a key of ``tiff_write.CODES``; the source's own if None.
+        overwrite: whether an existing file may be replaced.
+
+    Returns:
+        What was written, and what the format could not hold.
+
+    Raises:
+        FileAccessError: disk full, no permission, or the name is taken.
+        OutputCheckError: if the file, read back, is not what was to be written.
+        UsageError: if the format has no such compression.
+    """
+    path, kind = Path(path), format or document.format
+    if compression is not None and kind != "tiff":
+        raise UsageError(f"{kind} has no choice of compression", next_step="drop --compression")
+    lost: list[str] = []
+
+    def encode(file: BinaryIO) -> None:
+        if kind == "tiff":
+            lost.extend(tiff_write.write(file, document, compression))
+            return
+        data, unkept = _ENCODERS[kind](document)
+        lost.extend(unkept)
+        file.write(data)
+
+    def check(unfinished: Path) -> None:
+        try:
+            back = read(unfinished, max_mpixels=float("inf"))
+        except InputError as error:
+            raise OutputCheckError(
+                f"the file just written cannot be read back ({error.cause})", path=path
+            ) from error
+        lost.extend(name for name in _compared(document, back, path) if name not in lost)
+        if kind != document.format:
+            lost.extend(name for page in document.pages for name in page.bound)
+
+    write_atomically(path, encode, check=check, overwrite=overwrite)
+    return Written(path, kind, tuple(dict.fromkeys(lost)))
+
+
+def _compared(document: Document, back: Document, path: Path) -> tuple[str, ...]:
+    """Compare a file read back with what it was written from; return what is missing in it."""
+    lost: list[str] = []
+    for page, again in zip(document.pages, back.pages, strict=False):
+        if not keeping.same_pixels(page, again, exact=back.format != "jpeg"):
+            raise OutputCheckError(
+                "the file just written, read back, shows other pixels",
+                path=path,
+                next_step="check the disk, then run the command again",
+            )
+        missing = keeping.missing(page.metadata, again.metadata)
+        if missing and document.format == back.format:
+            raise OutputCheckError(
+                f"the file just written, read back, lacks {', '.join(missing)}", path=path
+            )
+        lost += [name for name in missing if name not in lost]
+    return tuple(lost)
+
+
+def copy(source: Path | str, target: Path | str, *, overwrite: bool = False) -> None:
+    """Copy a file byte for byte, as atomically as ``write``; for pictures that did not change.
+
+    Raises:
+        FileAccessError: as ``write``.
+        OutputCheckError: if the copy, read back, differs.
+    """
+    source, target = Path(source), Path(target)
+
+    def write_copy(file: BinaryIO) -> None:
+        with source.open("rb") as original:
+            shutil.copyfileobj(original, file, 2**20)
+
+    def check(unfinished: Path) -> None:
+        if not _same_bytes(source, unfinished):
+            raise OutputCheckError("the copy, read back, differs from its source", path=target)
+
+    write_atomically(target, write_copy, check=check, overwrite=overwrite)
+
+
+def _same_bytes(one: Path, other: Path) -> bool:
+    with one.open("rb") as a, other.open("rb") as b:
+        while True:
+            block = a.read(2**20)
+            if block != b.read(2**20):
+                return False
+            if not block:
+                return True
+
+
+def unchanged(before: Document, after: Document) -> bool:
+    """Whether two documents show the same samples and carry the same metadata."""
+    return len(before.pages) == len(after.pages) and all(
+        a.metadata == b.metadata
+        and np.array_equal(a.samples, b.samples)
+        and keeping.same_palette(a.encoding.palette, b.encoding.palette)
+        for a, b in zip(before.pages, after.pages, strict=True)
+    )

@@ -1,0 +1,132 @@
+"""Whether a picture, written and read back, is still the same: pixels and metadata."""
+
+import numpy as np
+
+from dunrestore.imaging import exif, photoshop
+from dunrestore.imaging.ifd import Entry, Ifd
+from dunrestore.imaging.palettes import expanded
+from dunrestore.imaging.picture import Metadata, Palette, Picture, Resolution, Samples
+
+_ROUNDING = 0.51
+"""Pixels per metre, or 0.51 per inch in JFIF: what rounding to whole numbers may change."""
+_LOSSY_LIMIT = 24.0
+"""Mean difference (0..255) beyond which a JPEG shows something else than what went in."""
+
+
+def same_pixels(picture: Picture, back: Picture, *, exact: bool) -> bool:
+    """Whether two pictures show the same colours, whatever their way of storing them.
+
+    Args:
+        picture: what was to be written.
+        back: what was read back.
+        exact: False for lossy formats, where the pictures must only be alike.
+    """
+    if picture.samples.shape[:2] != back.samples.shape[:2]:
+        return False
+    ours, theirs = _colours(picture), _colours(back)
+    shared = min(ours.shape[2], theirs.shape[2])
+    ours, theirs = ours[..., :shared], theirs[..., :shared]
+    if ours.dtype != theirs.dtype:
+        ours, theirs = _sixteen_bits(ours), _sixteen_bits(theirs)
+    if exact:
+        return np.array_equal(ours, theirs)
+    scale = 255 / np.iinfo(ours.dtype).max
+    return float(np.abs(ours * scale - theirs * scale).mean()) < _LOSSY_LIMIT
+
+
+def _sixteen_bits(samples: Samples) -> Samples:
+    return samples if samples.dtype == np.uint16 else samples * np.uint16(257)
+
+
+def _colours(picture: Picture) -> Samples:
+    encoding = picture.encoding
+    if encoding.palette is not None:
+        return expanded(picture).samples
+    if not encoding.white_is_zero:
+        return picture.samples
+    n = encoding.channels
+    inverted = encoding.maximum - picture.samples[..., :n]
+    return np.concatenate([inverted, picture.samples[..., n:]], axis=2)
+
+
+def same_palette(one: Palette | None, other: Palette | None) -> bool:
+    """Whether two palettes hold the same colours."""
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one.colours, other.colours)
+
+
+def missing(wanted: Metadata, found: Metadata) -> list[str]:
+    """Names of what ``wanted`` holds and ``found`` lacks or holds otherwise."""
+    names: list[str] = []
+    for name, mine, theirs in (
+        ("ICC profile", wanted.icc, found.icc),
+        ("XMP", wanted.xmp, found.xmp),
+        ("IPTC", wanted.iptc, found.iptc),
+    ):
+        if mine is not None and mine != theirs:
+            names.append(name)
+    if wanted.photoshop is not None and not _same_resources(wanted.photoshop, found.photoshop):
+        names.append("8BIM")
+    if wanted.exif is not None and wanted.exif != found.exif:
+        names += _missing_tags(exif.directory(wanted.exif), exif.directory(found.exif))
+    if not _same_resolution(wanted.resolution, found.resolution):
+        names.append("resolution")
+    if wanted.orientation != found.orientation:
+        names.append("orientation")
+    kept = {text for _, text in found.texts}
+    names += [f"text {keyword!r}" for keyword, text in wanted.texts if text not in kept]
+    return names
+
+
+def _same_resources(wanted: bytes, found: bytes | None) -> bool:
+    if found is None:
+        return False
+    kept = photoshop.resources(found)
+    return wanted == found or all(one in kept for one in photoshop.resources(wanted))
+
+
+_KNOWN = {
+    270: "description",
+    271: "make",
+    272: "model",
+    305: "software",
+    306: "date",
+    315: "artist",
+    33432: "copyright",
+    34665: "EXIF",
+    34853: "GPS",
+}
+_ELSEWHERE = {274, 282, 283, 296}
+"""Orientation and resolution, which are compared by themselves."""
+
+
+def _missing_tags(wanted: Ifd | None, found: Ifd | None) -> list[str]:
+    if wanted is None:
+        return ["EXIF"]
+    lacking = [
+        entry.tag
+        for entry in wanted.entries
+        if entry.tag not in _ELSEWHERE and not _has(found, entry)
+    ]
+    return [_KNOWN.get(tag, f"tag {tag}") for tag in lacking]
+
+
+def _has(directory: Ifd | None, wanted: Entry) -> bool:
+    found = directory.get(wanted.tag) if directory else None
+    if found is None:
+        return False
+    if wanted.below is not None:
+        return found.below is not None and not _missing_tags(wanted.below, found.below)
+    return (found.type, found.data) == (wanted.type, wanted.data)
+
+
+def _same_resolution(wanted: Resolution | None, found: Resolution | None) -> bool:
+    if wanted is None or wanted == found:
+        return True
+    mine, theirs = wanted.per_metre(), found.per_metre() if found else None
+    if mine is None:
+        return wanted.x == wanted.y  # square pixels without a unit say nothing
+    if theirs is None:
+        return False
+    return all(abs(a - b) <= _ROUNDING for a, b in zip(mine, theirs, strict=True))

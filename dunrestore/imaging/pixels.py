@@ -1,0 +1,97 @@
+"""Samples to RGB in [0, 1], and a change of that RGB back into the samples.
+
+No colour management: numbers stay in the source's own encoding, and a change is added to the
+original samples, so that what is not changed stays exactly as it was.
+"""
+
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dunrestore.imaging.palettes import change_indices
+from dunrestore.imaging.picture import Encoding, Picture, Samples
+
+T = TypeVar("T", bound=np.generic)
+
+
+def to_rgb(picture: Picture) -> NDArray[np.float32]:
+    """The picture as (H, W, 3) RGB in [0, 1], turned upright; extra channels are left out."""
+    rgb = samples_to_rgb(picture.samples, picture.encoding)
+    return np.ascontiguousarray(upright(rgb, picture.metadata.orientation))
+
+
+def add_residual(
+    picture: Picture, residual: NDArray[np.float32], weight: NDArray[np.float32]
+) -> Picture:
+    """Add ``residual * weight`` to a picture, in its own bit depth.
+
+    Args:
+        picture: the original.
+        residual: (H, W, 3), upright, on the scale of RGB in [0, 1].
+        weight: (H, W), upright, 0 to 1; where it is 0 the samples stay identical.
+
+    Returns:
+        A picture of the same kind. Extra channels (alpha) never change. Grey takes the mean of
+        the three residuals. Palette pictures stay palette pictures.
+    """
+    orientation = picture.metadata.orientation
+    delta = stored_order(residual * weight[..., None], orientation)
+    if picture.encoding.palette is None:
+        samples = add_to_samples(picture.samples, delta, picture.encoding)
+        return replace(picture, samples=samples)
+    indices, palette = change_indices(picture.samples[..., 0], delta, picture.encoding.palette)
+    samples = picture.samples.copy()
+    samples[..., 0] = indices
+    return replace(picture, samples=samples, encoding=replace(picture.encoding, palette=palette))
+
+
+def samples_to_rgb(samples: Samples, encoding: Encoding) -> NDArray[np.float32]:
+    """Any region's samples (h, w, C) as (h, w, 3) RGB in [0, 1], in stored order."""
+    palette = encoding.palette
+    if palette is not None:
+        return (palette.colours / np.float32(palette.maximum)).astype(np.float32)[samples[..., 0]]
+    colour = samples[..., : encoding.channels].astype(np.float32)
+    colour /= np.float32(encoding.maximum)
+    if encoding.white_is_zero:
+        colour = 1 - colour
+    return np.repeat(colour, 3, axis=2) if encoding.channels == 1 else colour
+
+
+def add_to_samples(samples: Samples, delta: NDArray[np.float32], encoding: Encoding) -> Samples:
+    """Add a change (h, w, 3) on the scale of [0, 1] to any region's samples (h, w, C).
+
+    Samples with a change of exactly 0 stay identical. Not for palettes.
+    """
+    n = encoding.channels
+    if n == 1:
+        delta = delta.mean(axis=2, keepdims=True)
+    if encoding.white_is_zero:
+        delta = -delta
+    changed = samples[..., :n] + delta.astype(np.float64) * encoding.maximum
+    result = samples.copy()
+    result[..., :n] = np.rint(changed).clip(0, encoding.maximum).astype(samples.dtype)
+    return result
+
+
+def upright(array: NDArray[T], orientation: int) -> NDArray[T]:
+    """View of a stored (H, W, ...) array as it is to be looked at (EXIF orientation 1 to 8)."""
+    if orientation >= 5:
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
+
+
+def stored_order(array: NDArray[T], orientation: int) -> NDArray[T]:
+    """The inverse of ``upright``."""
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    if orientation >= 5:
+        array = array.swapaxes(0, 1)
+    return array

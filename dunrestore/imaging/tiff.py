@@ -1,0 +1,269 @@
+"""Reading TIFF and BigTIFF: our own strict look at the tags, tifffile for the samples."""
+
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+import tifffile
+
+from dunrestore.errors import InputError
+from dunrestore.imaging import ifd
+from dunrestore.imaging.ifd import ByteOrder, Ifd
+from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
+from dunrestore.imaging.picture import (
+    Document,
+    Encoding,
+    Kind,
+    Metadata,
+    Palette,
+    Picture,
+    Resolution,
+)
+
+(WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC) = (256, 257, 258, 259, 262)
+(STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES) = (273, 274, 277, 278, 279)
+(X_RESOLUTION, Y_RESOLUTION, PLANAR, RESOLUTION_UNIT, PREDICTOR) = (282, 283, 284, 296, 317)
+(COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES) = (320, 322, 323, 324, 325)
+(SUB_IFDS, EXTRA_SAMPLES, SAMPLE_FORMAT, FILL_ORDER) = (330, 338, 339, 266)
+(XMP, IPTC, PHOTOSHOP, ICC, LAYERS) = (700, 33723, 34377, 34675, 37724)
+YCBCR_TAGS = frozenset({347, 529, 530, 531, 532})
+"""JPEG tables and how colour differences are coded; void once the samples are stored as RGB."""
+
+STRUCTURE = frozenset(
+    {254, 255, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, 263, 264, 265, FILL_ORDER}
+    | {STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, 280, 281, PLANAR, 288, 289, 290, 291}
+    | {292, 293, PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES}
+    | {SUB_IFDS, EXTRA_SAMPLES, SAMPLE_FORMAT, 340, 341, *YCBCR_TAGS, *range(512, 522)}
+    | {XMP, IPTC, PHOTOSHOP, ICC, LAYERS}
+)
+"""Tags about how samples are stored, or with a field of their own in ``Metadata``."""
+
+OTHER_COLOURS = {
+    4: "a transparency mask",
+    5: "CMYK",
+    8: "CIE L*a*b*",
+    9: "ICC L*a*b*",
+    10: "ITU L*a*b*",
+    32803: "raw camera data",
+    32844: "LogL",
+    32845: "LogLuv",
+    34892: "raw camera data",
+}
+
+
+@dataclass(frozen=True)
+class TiffPage:
+    """What only a TIFF can hold of a page: all its tags as they stood, and the file's form."""
+
+    tags: Ifd
+    big: bool
+
+
+def recognise(head: bytes) -> bool:
+    """Whether a file that begins with ``head`` (4 bytes at least) is a TIFF."""
+    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def read(file: BinaryIO, max_mpixels: float) -> Document:
+    """Read all pages of a TIFF.
+
+    Raises:
+        InputError: if it is damaged, too large, or of a kind that is not supported.
+    """
+    length = file.seek(0, 2)
+    directories, big = read_tags(file)
+    encodings: list[Encoding] = []
+    for tags in directories:
+        check_size(tags.number(WIDTH, 0), tags.number(HEIGHT, 0), max_mpixels)
+        encodings.append(_encoding(tags))
+        _check_segments(tags, length)
+    file.seek(0)
+    pages: list[Picture] = []
+    with tifffile.TiffFile(file) as tif:
+        for i, (tags, encoding) in enumerate(zip(directories, encodings, strict=True)):
+            samples = _samples(tif.pages[i].asarray(), tags)
+            pages.append(_picture(samples, encoding, tags, big))
+    return Document(tuple(pages), "tiff")
+
+
+def read_tags(file: BinaryIO) -> tuple[list[Ifd], bool]:
+    """The directories of a TIFF's pages, and whether it is a BigTIFF."""
+
+    def read_at(offset: int, size: int) -> bytes:
+        file.seek(min(offset, 2**62))
+        return file.read(size)
+
+    head = read_at(0, 16)
+    order = ifd.byte_order(head[:2])
+    if order is None or len(head) < 8:
+        raise InputError("the file is cut short", next_step=ASK_FOR_UNDAMAGED)
+    big = head[2:4] in (b"+\0", b"\0+")
+    if big and (len(head) < 16 or struct.unpack(order + "HH", head[4:8]) != (8, 0)):
+        raise InputError("the BigTIFF header is damaged", next_step=ASK_FOR_UNDAMAGED)
+    (offset,) = (
+        struct.unpack(order + "Q", head[8:]) if big else struct.unpack(order + "I", head[4:8])
+    )
+    directories: list[Ifd] = []
+    seen: set[int] = set()
+    while offset:
+        if offset in seen:
+            raise InputError("the TIFF's pages form a loop", next_step=ASK_FOR_UNDAMAGED)
+        seen.add(offset)
+        tags, offset = ifd.parse(read_at, offset, order, big=big)
+        directories.append(tags)
+    if not directories:
+        raise InputError("the TIFF holds no page", next_step=ASK_FOR_UNDAMAGED)
+    return directories, big
+
+
+def _encoding(tags: Ifd) -> Encoding:
+    photometric = tags.number(PHOTOMETRIC, -1)
+    if photometric in OTHER_COLOURS:
+        raise InputError(
+            f"{OTHER_COLOURS[photometric]} is not supported",
+            next_step="convert it to RGB with the colour management of your choice first",
+        )
+    if photometric not in (0, 1, 2, 3) and not _is_jpeg_ycbcr(tags):
+        raise InputError(
+            f"TIFF colours of kind {photometric} are not supported", next_step="convert it to RGB"
+        )
+    depths = set(tags.numbers(BITS) or (1,))
+    if set(tags.numbers(SAMPLE_FORMAT) or (1,)) != {1}:
+        raise InputError(
+            "samples that are not unsigned whole numbers are not supported",
+            next_step="convert it to 8 or 16 bits a sample",
+        )
+    kind: Kind = {0: "grey", 1: "grey", 3: "palette"}.get(photometric, "rgb")  # pyright: ignore[reportAssignmentType]
+    if len(depths) != 1 or not depths <= {8, 16} or (kind == "palette" and depths != {8}):
+        shown = "/".join(str(depth) for depth in sorted(depths))
+        raise InputError(
+            f"{shown} bits a sample are not supported",
+            next_step="convert it to 8 or 16 bits a sample"
+            + (" (8 with a palette)" if kind == "palette" else ""),
+        )
+    colour = 3 if kind == "rgb" else 1
+    extra = tags.number(SAMPLES, 1) - colour
+    if not 0 <= extra <= 16:
+        raise InputError(
+            f"{extra + colour} samples a pixel do not fit the colours", next_step=ASK_FOR_UNDAMAGED
+        )
+    palette = _palette(tags) if kind == "palette" else None
+    return Encoding(kind, 2 ** depths.pop() - 1, extra, photometric == 0, palette)
+
+
+def _is_jpeg_ycbcr(tags: Ifd) -> bool:
+    return tags.number(PHOTOMETRIC, -1) == 6 and tags.number(COMPRESSION, 1) in (6, 7)
+
+
+def _palette(tags: Ifd) -> Palette:
+    values = np.array(tags.numbers(COLOUR_MAP), np.uint16)
+    if values.size != 3 * 256:
+        raise InputError("the palette is damaged", next_step=ASK_FOR_UNDAMAGED)
+    # Some programs write 8-bit values, against the specification; libtiff bears with them too.
+    maximum = 65535 if values.max() > 255 else 255
+    return Palette(values.reshape(3, 256).T.copy(), maximum, np.full(256, 255, np.uint8))
+
+
+def _check_segments(tags: Ifd, length: int) -> None:
+    """Refuse a page of which a strip or tile is missing or outside the file."""
+    tiled = tags.get(TILE_OFFSETS) is not None
+    offsets = tags.numbers(TILE_OFFSETS if tiled else STRIP_OFFSETS)
+    sizes = tags.numbers(TILE_BYTES if tiled else STRIP_BYTES)
+    expected = segment_count(tags)
+    if not offsets or len(offsets) != len(sizes) or len(offsets) < expected:
+        raise InputError("the list of the picture's parts is damaged", next_step=ASK_FOR_UNDAMAGED)
+    for offset, size in zip(offsets[:expected], sizes, strict=False):
+        if not offset or not size or offset + size > length:
+            raise InputError("the file is cut short or damaged", next_step=ASK_FOR_UNDAMAGED)
+
+
+def segment_count(tags: Ifd) -> int:
+    """How many strips or tiles a page has."""
+    rows, columns = segment_shape(tags)
+    across = -(-tags.number(WIDTH, 0) // columns)
+    down = -(-tags.number(HEIGHT, 0) // rows)
+    planes = tags.number(SAMPLES, 1) if tags.number(PLANAR, 1) == 2 else 1
+    return across * down * planes
+
+
+def segment_shape(tags: Ifd) -> tuple[int, int]:
+    """(rows, columns) of a page's strips or tiles."""
+    width, height = tags.number(WIDTH, 0), tags.number(HEIGHT, 0)
+    if tags.get(TILE_OFFSETS) is not None:
+        rows, columns = tags.number(TILE_HEIGHT, 0), tags.number(TILE_WIDTH, 0)
+    else:
+        rows, columns = min(tags.number(ROWS_PER_STRIP, height), height), width
+    if rows < 1 or columns < 1 or max(rows, columns) > 2**20 + max(width, height):
+        raise InputError("the size of the strips or tiles is damaged", next_step=ASK_FOR_UNDAMAGED)
+    return rows, columns
+
+
+def _samples(array: Any, tags: Ifd) -> Any:
+    height, width, samples = tags.number(HEIGHT, 0), tags.number(WIDTH, 0), tags.number(SAMPLES, 1)
+    if samples > 1 and tags.number(PLANAR, 1) == 2:
+        array = np.moveaxis(array.reshape(samples, height, width), 0, -1)
+    native = array.dtype.newbyteorder("=")
+    return np.ascontiguousarray(array.reshape(height, width, samples), native)
+
+
+def _picture(samples: Any, encoding: Encoding, tags: Ifd, big: bool) -> Picture:
+    orientation = tags.number(ORIENTATION, 1)
+    metadata = Metadata(
+        icc=_bytes(tags, ICC),
+        exif=_exif_block(tags),
+        xmp=_bytes(tags, XMP),
+        iptc=_bytes(tags, IPTC),
+        photoshop=_bytes(tags, PHOTOSHOP),
+        resolution=resolution(tags),
+        orientation=orientation if 1 <= orientation <= 8 else 1,
+    )
+    return Picture(samples, encoding, metadata, TiffPage(tags, big))
+
+
+def _bytes(tags: Ifd, tag: int) -> bytes | None:
+    found = tags.get(tag)
+    return found.data if found else None
+
+
+def _exif_block(tags: Ifd) -> bytes | None:
+    """What an EXIF block of another format should hold of a page's tags."""
+    described = tags.without(STRUCTURE)
+    return ifd.block(described) if described.entries else None
+
+
+def resolution(tags: Ifd) -> Resolution | None:
+    """The resolution that a TIFF's or EXIF block's first directory states."""
+    x, y = tags.fraction(X_RESOLUTION), tags.fraction(Y_RESOLUTION)
+    if not x or not y:
+        return None
+    units: dict[int, Literal["inch", "cm", "none"]] = {1: "none", 3: "cm"}
+    return Resolution(x, y, units.get(tags.number(RESOLUTION_UNIT, 2), "inch"))
+
+
+def from_metadata(metadata: Metadata, byteorder: ByteOrder = "<") -> Ifd:
+    """The descriptive tags of a page whose picture comes from another format."""
+    tags = Ifd((), byteorder)
+    if metadata.exif:
+        with suppress(InputError):  # a damaged block is missed, and named, after writing
+            tags = ifd.parse_block(metadata.exif).without(STRUCTURE)
+    order = tags.byteorder
+    entries = [ifd.entry(ORIENTATION, ifd.SHORT, [metadata.orientation], order)]
+    given = metadata.resolution
+    if given is not None and resolution(tags) != given:
+        unit = {"none": 1, "inch": 2, "cm": 3}[given.unit]
+        entries += [
+            ifd.rational(X_RESOLUTION, given.x, order),
+            ifd.rational(Y_RESOLUTION, given.y, order),
+            ifd.entry(RESOLUTION_UNIT, ifd.SHORT, [unit], order),
+        ]
+    for tag, type_, data in (
+        (XMP, ifd.BYTE, metadata.xmp),
+        (IPTC, ifd.UNDEFINED, metadata.iptc),
+        (PHOTOSHOP, ifd.BYTE, metadata.photoshop),
+        (ICC, ifd.UNDEFINED, metadata.icc),
+    ):
+        if data is not None:
+            entries.append(ifd.entry(tag, type_, data, order))
+    return tags.having(*entries)
