@@ -23,7 +23,7 @@ def _published_hinet(
     drive = f"https://drive.google.com/uc?export=download&id={drive_id}"
     return Entry(
         name=name,
-        title=f"HINet as published, trained on {trained_on}",
+        title=f"HINet as published: {trained_on}" + (", half width" if width == 32 else ""),
         architecture="hinet",
         config={"width": width, "depth": 5, "hin_first": hin_first, "hin_last": 4},
         urls=(github + mirror, drive) if mirror else (drive,),
@@ -44,7 +44,7 @@ def _published_edsr(name: str, file: str, sha256: str, blocks: int, features: in
     parameters = {256: 40_700_000, 64: 1_370_000}[features]
     return Entry(
         name=name,
-        title=f"EDSR x2 as published, {blocks} blocks of {features} channels",
+        title=f"EDSR x2 as published, {blocks}x{features}",
         architecture="edsr",
         config={"blocks": blocks, "features": features, "scale": 2},
         urls=(f"https://cv.snu.ac.kr/research/EDSR/models/{file}",),
@@ -64,7 +64,7 @@ def _published_edsr(name: str, file: str, sha256: str, blocks: int, features: in
 def _published_car(name: str, scale: int, kernel: int) -> Entry:
     return Entry(
         name=name,
-        title=f"CAR {scale}x as published: down by {scale}, and up again",
+        title=f"CAR {scale}x as published (DF2K)",
         architecture="car",
         config={
             "kernel": kernel,
@@ -110,7 +110,7 @@ def _own(name: str, title: str, architecture: str, citation: str, use: str, pape
 CATALOGUE: tuple[Entry, ...] = (
     _own(
         "arin",
-        "CAR, then HINet: the paper's network",
+        "ARIN, the paper's: CAR, then HINet",
         "arin",
         _ARIN,
         _LOSSES,
@@ -146,7 +146,7 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     _own(
         "car-base",
-        "CAR alone, trained on undamaged pictures",
+        "CAR alone, trained on clean pictures",
         "car",
         _CAR,
         "comparison: what resampling does without having seen losses",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dunrestore import __version__
-from dunrestore.cli import console
+from dunrestore.cli import console, models
 from dunrestore.errors import DunrestoreError, ExitCode, file_access_error
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,9 @@ def _options(  # pyright: ignore[reportUnusedFunction]
     ] = False,
 ) -> None:
     """Restore scanned murals. What was not damaged stays exactly as it was."""
+
+
+app.add_typer(models.app, name="models")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

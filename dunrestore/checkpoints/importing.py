@@ -1,0 +1,97 @@
+"""Import: a published file, CAR's folder or a training result becomes a model with a name."""
+
+from pathlib import Path
+
+import torch
+
+from dunrestore.checkpoints import formats
+from dunrestore.checkpoints.entries import check_name
+from dunrestore.checkpoints.load import hash_model
+from dunrestore.checkpoints.pull import check_against, check_content
+from dunrestore.checkpoints.record import Record, sha256_of
+from dunrestore.checkpoints.store import Located, Store
+from dunrestore.errors import ModelError, UsageError, file_access_error
+from dunrestore.models.architectures import ARCHITECTURES
+
+FILE = "model.safetensors"
+
+
+def import_model(
+    store: Store, path: Path, name: str, *, licence: str = "", replace: bool = False
+) -> Located:
+    """Convert a model to the project's format and make it usable by name.
+
+    The weights stay float32, so that it gives exactly what it gave before.
+
+    Args:
+        store: where to.
+        path: published HINet or EDSR file, folder with CAR's two files, or a file of ours.
+        name: what to call it; a catalogue's name if it is that model.
+        licence: under which its publisher gives it, if that is known.
+        replace: take the place of an earlier import of that name.
+
+    Raises:
+        UsageError: if the name is taken.
+        ModelError: if the file is no model, or not the one of that name.
+        FileAccessError: if it cannot be opened or written.
+    """
+    name = check_name(name)
+    entry = store.entries.get(name)
+    _check_free(store, name, replace)
+    checkpoint = formats.read(path)
+    architecture = checkpoint.description.architecture
+    original = hash_model(Located(name, path, {}))
+    card = {
+        "title": f"{ARCHITECTURES[architecture].title}, imported",
+        **({} if entry is None else entry.card),
+        **checkpoint.description.card,
+        "imported_from": path.resolve().name,
+        "original_sha256": original,
+    }
+    if licence:
+        card["licence"] = licence
+    card.setdefault("licence", "unknown: ask whoever published it before you pass it on")
+    if entry is not None:
+        check_content(entry, path)
+        if path.is_file():
+            check_against(entry, "", original)
+    with store.lock(name):
+        target = store.folder / name / FILE
+        formats.save(target, checkpoint.network(), architecture, card, dtype=torch.float32)
+        record = Record(
+            name=name,
+            file=FILE,
+            sha256=sha256_of(target),
+            size=target.stat().st_size,
+            origin="import",
+            source=path.resolve().name,
+            original_sha256=original,
+            card=card,
+        )
+        try:
+            record.write(target.parent)
+        except OSError as error:
+            raise file_access_error(error, target.parent) from error
+    found = store.find(name)
+    assert found is not None, "it was put there just now"
+    return found
+
+
+def _check_free(store: Store, name: str, replace: bool) -> None:
+    entry = store.entries.get(name)
+    if entry is not None and entry.embedded:
+        raise UsageError(
+            f"the name {name} belongs to a model that comes with dunrestore",
+            next_step="choose another --name",
+        )
+    if entry is not None and entry.architecture not in ARCHITECTURES:
+        raise UsageError(f"{name} is not a network of dunrestore and cannot be imported")
+    try:
+        taken = store.status(name).path is not None
+    except ModelError:
+        taken = False
+    if taken and not replace:
+        raise UsageError(
+            f"there is a model called {name} already",
+            next_step="choose another --name, or add --overwrite",
+        )
