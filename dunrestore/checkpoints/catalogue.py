@@ -7,12 +7,8 @@ _CAR = "W. Sun and Z. Chen, Learned Image Downscaling for Upscaling using CAR, a
 _EDSR = "B. Lim et al., Enhanced Deep Residual Networks (EDSR), arXiv 1707.02921"
 _ARIN = "ARIN, arXiv 2402.16188"
 
-_OUR_LICENCE = "MIT"
-_OUR_TRAINING = "open-licence paintings and painted pictures of this project; see the model card"
-_LOSSES = "scanned murals with losses: white or near-white patches where the paint is gone"
-_ONLY_LOSSES = "deciding what was painted there: it fills in what is plausible, not what was"
 _HINET_TILE = "multiples of 48; in tiles with local statistics, or whole (--tile 0) as published"
-_START = "a starting point for training; as it is, not a restorer of murals"
+_START = "restoring murals as it is; it is a starting point for training"
 
 
 def _published_hinet(
@@ -90,67 +86,44 @@ def _published_car(name: str, scale: int, kernel: int) -> Entry:
     )
 
 
-def _own(name: str, title: str, architecture: str, citation: str, use: str, paper: str) -> Entry:
+def _own(
+    name: str,
+    title: str,
+    architecture: str,
+    citation: str,
+    *,
+    paper: str = "",
+    use: str = "scanned murals with losses: white or near-white patches where the paint is gone",
+) -> Entry:
+    figure = f"the paper's, on its own test set: {paper} PSNR; of this one: see the model card"
     return Entry(
         name=name,
         title=title,
         architecture=architecture,
         embedded=True,
-        licence=_OUR_LICENCE,
+        licence="MIT",
         citation=citation,
-        training=_OUR_TRAINING,
+        training="open-licence and painted pictures of this project; see the model card",
         intended_use=use,
-        not_for=_ONLY_LOSSES,
-        quality=paper,
+        not_for="deciding what was painted there: it fills in what is plausible, not what was",
+        quality=figure if paper else "",
         tile=_HINET_TILE,
     )
 
 
-# fmt: off: one model below the other reads better than one argument below the other
 CATALOGUE: tuple[Entry, ...] = (
-    _own(
-        "arin",
-        "ARIN, the paper's: CAR, then HINet",
-        "arin",
-        _ARIN,
-        _LOSSES,
-        "the paper's, on its own test set: 31.00 dB PSNR; this one's: see the model card",
-    ),
-    _own("arin-joint", "ARIN with both parts trained together", "arin", _ARIN, _LOSSES, ""),
-    _own(
-        "arin-guided", "ARIN that is told where the losses seem to be", "arin", _ARIN, _LOSSES, ""
-    ),
-    _own(
-        "hinet-db",
-        "HINet in the deblurring configuration",
-        "hinet",
-        _HINET,
-        _LOSSES,
-        "the paper's, on its own test set: 33.32 dB PSNR; this one's: see the model card",
-    ),
-    _own(
-        "hinet-dr",
-        "HINet in the deraining configuration",
-        "hinet",
-        _HINET,
-        _LOSSES,
-        "the paper's, on its own test set: 24.40 dB PSNR; this one's: see the model card",
-    ),
-    _own(
-        "car",
-        "CAR alone, trained on losses",
-        "car",
-        _CAR,
-        _LOSSES,
-        "the paper's, on its own test set: 27.70 dB PSNR; this one's: see the model card",
-    ),
+    _own("arin", "ARIN, the paper's: CAR, then HINet", "arin", _ARIN, paper="31.00 dB"),
+    _own("arin-joint", "ARIN with both parts trained together", "arin", _ARIN),
+    _own("arin-guided", "finds losses, fills them, then refines", "guided", _ARIN),
+    _own("hinet-db", "HINet, deblurring configuration", "hinet", _HINET, paper="33.32 dB"),
+    _own("hinet-dr", "HINet, deraining configuration", "hinet", _HINET, paper="24.40 dB"),
+    _own("car", "CAR alone, trained on losses", "car", _CAR, paper="27.70 dB"),
     _own(
         "car-base",
         "CAR alone, trained on clean pictures",
         "car",
         _CAR,
-        "comparison: what resampling does without having seen losses",
-        "",
+        use="comparison: what resampling does without having seen losses",
     ),
     _published_car("car-df2k", 2, 7),
     _published_car("car-df2k-4x", 4, 13),
@@ -220,7 +193,7 @@ CATALOGUE: tuple[Entry, ...] = (
         not_for="restoring",
     ),
 )
-# fmt: on
+
 """Order is the order of ``models list``."""
 
 BY_NAME = {entry.name: entry for entry in CATALOGUE}

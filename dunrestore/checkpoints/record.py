@@ -63,7 +63,7 @@ def read_record(folder: Path) -> Record | None:
         record = Record(**json.loads(path.read_text(encoding="utf-8")))
         if Path(record.file).name != record.file or record.name != folder.name:
             raise ValueError("a name that does not belong here")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise file_access_error(error, path) from error

@@ -1,13 +1,16 @@
 """Verify what is here: hashes, and with the self-test the results as well."""
 
+import logging
 from dataclasses import dataclass
 
 from dunrestore.checkpoints import self_test
 from dunrestore.checkpoints.load import load
 from dunrestore.checkpoints.self_test import Outcome
 from dunrestore.checkpoints.store import Located, Store, check_hash, embedded_folder
-from dunrestore.errors import DunrestoreError
+from dunrestore.errors import DunrestoreError, FileAccessError
 from dunrestore.models.architectures import ARCHITECTURES
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,4 +104,7 @@ def remember_new(store: Store, found: Located) -> None:
     if self_test.read_reference(path, found.name, sha256) is None:
         model = load(found.path)
         if ARCHITECTURES[model.architecture].restores:
-            remember(found, sha256)
+            try:
+                remember(found, sha256)
+            except FileAccessError as error:
+                log.warning("no result stored for the self-test: %s", error)
