@@ -1,5 +1,6 @@
 """Which device and precision a network runs in."""
 
+import logging
 import time
 from functools import cache
 from typing import Literal
@@ -9,6 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from dunrestore.errors import UsageError
+
+log = logging.getLogger(__name__)
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -64,22 +67,20 @@ def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
 
 
 @cache
-def _bfloat16_pays_on_cpu() -> bool:
-    # Measured, not looked up: processors without matrix units emulate bfloat16 slowly.
-    seconds = {dtype: _time_convolution(dtype) for dtype in (torch.float32, torch.bfloat16)}
-    return seconds[torch.bfloat16] < 0.8 * seconds[torch.float32]
-
-
 @torch.inference_mode()
-def _time_convolution(dtype: torch.dtype) -> float:
-    x = torch.zeros(1, 64, 128, 128, dtype=dtype).to(memory_format=torch.channels_last)
-    weight = torch.zeros(64, 64, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
-    best = float("inf")
-    for _ in range(4):
-        start = time.perf_counter()
-        F.conv2d(x, weight, padding=1)
-        best = min(best, time.perf_counter() - start)
-    return best
+def _bfloat16_pays_on_cpu() -> bool:
+    # Measured, not looked up: processors without matrix units emulate bfloat16 slowly. The best
+    # of interleaved runs, so that a busy machine does not decide.
+    best = {torch.float32: float("inf"), torch.bfloat16: float("inf")}
+    for _ in range(8):
+        for dtype in best:
+            x = torch.rand(1, 64, 96, 96).to(dtype).to(memory_format=torch.channels_last)
+            weight = torch.rand(64, 64, 3, 3).to(dtype).to(memory_format=torch.channels_last)
+            start = time.perf_counter()
+            F.conv2d(x, weight, padding=1)
+            best[dtype] = min(best[dtype], time.perf_counter() - start)
+    log.debug("a convolution takes %s s", best)
+    return best[torch.bfloat16] < 0.8 * best[torch.float32]
 
 
 def free_memory(device: torch.device) -> int:

@@ -1,12 +1,13 @@
 """Restore one file: read, decide what to change, change it, write, and say what was done."""
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dunrestore.checkpoints.load import Model
-from dunrestore.errors import InputError
+from dunrestore.errors import FileAccessError, UsageError, file_access_error
 from dunrestore.imaging import files, pixels
 from dunrestore.imaging.picture import Format, Picture
 from dunrestore.restoration.change import Progress
@@ -95,23 +96,21 @@ def restore_file(
         FileAccessError: the target exists and is not to be replaced, or cannot be written.
         OutputCheckError: what was written is not what was meant.
     """
-    files.check_target(job.target, overwrite=file_options.overwrite)
+    image_format = _prepare(job.target, file_options)
     document = files.read(job.source, max_mpixels=file_options.max_mpixels)
-    if not document.pages:
-        raise InputError("holds no picture", path=job.source)
     results = [restored_picture(page, model, options, progress) for page in document.pages]
     changed = [
         (new.samples != old.samples).any(axis=2)
         for old, (new, _) in zip(document.pages, results, strict=True)
     ]
-    restored = replace(document, pages=tuple(new for new, _ in results))
-    lost = files.write(
-        restored,
-        job.target,
-        format=file_options.image_format,
-        overwrite=file_options.overwrite,
-        unchanged_source=None if any(mask.any() for mask in changed) else job.source,
-    )
+    lost: tuple[str, ...] = ()
+    if image_format in (None, document.format) and not any(mask.any() for mask in changed):
+        files.copy(job.source, job.target, overwrite=file_options.overwrite)
+    else:
+        restored = replace(document, pages=tuple(new for new, _ in results))
+        lost = files.write(
+            restored, job.target, format=image_format, overwrite=file_options.overwrite
+        ).lost
     height, width = document.pages[0].upright_shape
     proposal = results[0][1].proposal
     share = sum(np.count_nonzero(mask) for mask in changed) / sum(mask.size for mask in changed)
@@ -125,5 +124,26 @@ def restore_file(
         overlap=proposal.overlap,
         device=proposal.device,
         precision=proposal.precision,
-        lost_metadata=tuple(lost),
+        lost_metadata=lost,
     )
+
+
+def _prepare(target: Path, file_options: FileOptions) -> Format | None:
+    """Refuse a taken name before any work, make the folder, and settle the format."""
+    named = files.format_of(target)
+    asked = file_options.image_format
+    if asked is not None and named is not None and asked != named:
+        raise UsageError(
+            f"the name asks for {named}, --format for {asked}",
+            path=target,
+            next_step="drop --format, or change the name",
+        )
+    if target.exists() and not file_options.overwrite:
+        raise FileAccessError(
+            "this output exists", path=target, next_step="use --overwrite to replace it"
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise file_access_error(error, target.parent) from error
+    return asked or named

@@ -1,0 +1,148 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dunrestore.checkpoints.load import Model
+from dunrestore.errors import FileAccessError, InputError, ModelError, UsageError
+from dunrestore.imaging import files
+from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture
+from dunrestore.models.edsr import EDSR, EDSRConfig
+from dunrestore.restoration.api import restore
+from dunrestore.restoration.file import FileOptions, restore_file
+from dunrestore.restoration.jobs import Job
+from dunrestore.restoration.options import RestoreOptions
+from tests.restoration.networks import Toy, fill_white
+
+OPTIONS = RestoreOptions(device="cpu", precision="fp32")
+
+
+def toy_model(function=fill_white):
+    return Model("toy", "hinet", Toy(function), {}, "0" * 64, Path("toy"))
+
+
+def damaged(kind, dtype, orientation=1, seed=0):
+    """A picture of one kind with a white loss, and the mask of the loss as stored."""
+    top = np.iinfo(dtype).max
+    channels = {"grey": 1, "grey+alpha": 2, "rgb": 3, "rgba": 4}[kind]
+    rng = np.random.default_rng(seed)
+    samples = rng.integers(0, top * 3 // 4, (40, 56, channels)).astype(dtype)
+    colours = channels - (channels in (2, 4))
+    lost = np.zeros((40, 56), bool)
+    lost[8:20, 30:44] = True
+    samples[lost, :colours] = top
+    encoding = Encoding("grey" if channels < 3 else "rgb", int(top), extra=channels - colours)
+    return Picture(samples, encoding, Metadata(orientation=orientation)), lost
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("kind", ["grey", "grey+alpha", "rgb", "rgba"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_only_the_loss_changes_and_the_kind_stays(tmp_path, kind, dtype, orientation):
+    picture, lost = damaged(kind, dtype, orientation)
+    files.write(Document((picture,), "tiff"), tmp_path / "in.tif")
+    job = Job(tmp_path / "in.tif", tmp_path / "new" / "out.tif")
+    result = restore_file(job, toy_model(), OPTIONS, FileOptions())
+    (page,) = files.read(job.target).pages
+    assert page.samples.dtype == dtype
+    assert page.encoding == picture.encoding
+    assert page.metadata.orientation == orientation
+    np.testing.assert_array_equal(page.samples[~lost], picture.samples[~lost])
+    colours = picture.encoding.channels
+    np.testing.assert_allclose(page.samples[lost, :colours] / np.iinfo(dtype).max, 0.4, atol=0.003)
+    np.testing.assert_array_equal(page.samples[..., colours:], picture.samples[..., colours:])
+    assert result.changed_percent == pytest.approx(100 * lost.mean())
+    assert (result.width, result.height) == ((56, 40) if orientation == 1 else (40, 56))
+
+
+def test_sixteen_bits_keep_their_low_bits(tmp_path):
+    picture, lost = damaged("rgb", np.uint16)
+    files.write(Document((picture,), "tiff"), tmp_path / "in.tif")
+    brighter = toy_model(lambda x: (x + 0.2).clamp(0, 1))
+    options = RestoreOptions(device="cpu", precision="fp32", preserve="never")
+    restored = restore(tmp_path / "in.tif", brighter, options)
+    difference = restored[~lost].astype(int) - picture.samples[~lost]
+    assert np.abs(difference - 0.2 * 65535).max() <= 1
+
+
+def test_a_palette_stays_a_palette(tmp_path):
+    picture, _ = damaged("rgb", np.uint8)
+    flat = Image.fromarray(picture.samples).quantize(64)
+    flat.save(tmp_path / "in.png")
+    job = Job(tmp_path / "in.png", tmp_path / "out.png")
+    restore_file(job, toy_model(), OPTIONS, FileOptions())
+    with Image.open(tmp_path / "in.png") as before, Image.open(tmp_path / "out.png") as after:
+        assert after.mode == "P"
+        old, new = (np.asarray(image.convert("RGB")) for image in (before, after))
+    pure_white = (old == 255).all(axis=2)
+    np.testing.assert_array_equal(new[~pure_white], old[~pure_white])
+    assert np.abs(new[pure_white].astype(int) - 102).max() <= 2
+
+
+def test_an_undamaged_jpeg_is_copied_byte_for_byte(tmp_path):
+    picture, _ = damaged("rgb", np.uint8)
+    Image.fromarray(picture.samples).save(tmp_path / "in.jpg", quality=80)
+    job = Job(tmp_path / "in.jpg", tmp_path / "out.jpg")
+    result = restore_file(job, toy_model(lambda x: x), OPTIONS, FileOptions())
+    assert job.target.read_bytes() == job.source.read_bytes()
+    assert result.changed_percent == 0
+
+
+def test_the_name_of_the_output_chooses_its_format(tmp_path):
+    picture, _ = damaged("rgb", np.uint8)
+    Image.fromarray(picture.samples).save(tmp_path / "in.png")
+    restore_file(
+        Job(tmp_path / "in.png", tmp_path / "out.tif"), toy_model(), OPTIONS, FileOptions()
+    )
+    assert files.read(tmp_path / "out.tif").format == "tiff"
+    with pytest.raises(UsageError, match="the name asks for png"):
+        restore_file(
+            Job(tmp_path / "in.png", tmp_path / "no.png"),
+            toy_model(),
+            OPTIONS,
+            FileOptions(image_format="tiff"),
+        )
+
+
+def test_an_existing_output_is_not_touched_unless_asked(tmp_path):
+    picture, _ = damaged("rgb", np.uint8)
+    Image.fromarray(picture.samples).save(tmp_path / "in.png")
+    job = Job(tmp_path / "in.png", tmp_path / "out.png")
+    job.target.write_bytes(b"precious")
+    network = toy_model()
+    with pytest.raises(FileAccessError, match="exists"):
+        restore_file(job, network, OPTIONS, FileOptions())
+    assert job.target.read_bytes() == b"precious"
+    assert network.network.shapes == []
+    restore_file(job, network, OPTIONS, FileOptions(overwrite=True))
+    assert files.read(job.target).pages[0].samples.shape == (40, 56, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("channels", [None, 1, 2, 3, 4])
+def test_arrays_come_back_in_their_own_shape_and_dtype(dtype, channels):
+    kind = {None: "grey", 1: "grey", 2: "grey+alpha", 3: "rgb", 4: "rgba"}[channels]
+    integer = dtype if np.issubdtype(dtype, np.integer) else np.uint16
+    picture, lost = damaged(kind, integer)
+    array = picture.samples if integer is dtype else (picture.samples / 65535).astype(dtype)
+    array = array[..., 0] if channels is None else array
+    restored = restore(array, toy_model(), OPTIONS)
+    assert restored.shape == array.shape
+    assert restored.dtype == array.dtype
+    np.testing.assert_array_equal(restored[~lost], array[~lost])
+    assert not np.array_equal(restored[lost], array[lost])
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((3, 3), np.int64), np.zeros((2, 2, 5)), np.zeros(7), np.zeros((0, 4, 3))]
+)
+def test_what_is_no_picture_is_refused(array):
+    with pytest.raises(InputError):
+        restore(array, toy_model(), OPTIONS)
+
+
+def test_an_upscaler_does_not_restore():
+    upscaler = Model("edsr", "edsr", EDSR(EDSRConfig(1, 4)), {}, "0" * 64, Path("edsr"))
+    with pytest.raises(ModelError, match="does not restore"):
+        restore(np.zeros((8, 8, 3)), upscaler, OPTIONS)
