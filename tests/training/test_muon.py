@@ -1,0 +1,37 @@
+import torch
+from torch import nn
+
+from dunrestore.training.muon import Muon, orthogonalise, split_parameters
+
+
+def test_singular_values_come_near_one():
+    torch.manual_seed(0)
+    for shape in ((8, 72), (72, 8), (16, 16)):
+        singular = torch.linalg.svdvals(orthogonalise(torch.randn(shape)).float())
+        assert singular.max() < 1.3
+        assert singular.min() > 0.5
+
+
+def test_it_minimises():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(4, 8, 3, padding=1, bias=False)
+    target = nn.Conv2d(4, 8, 3, padding=1, bias=False)
+    x = torch.randn(2, 4, 12, 12)
+    optimiser = Muon(conv.parameters(), lr=0.02, weight_decay=0.0)
+    losses = []
+    for i in range(60):
+        optimiser.param_groups[0]["lr"] = 0.02 * (1 - i / 60)
+        loss = (conv(x) - target(x)).square().mean()
+        conv.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.01 * losses[0]
+
+
+def test_vectors_and_outer_layers_are_left_to_another():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 3, 3))
+    network[1].bias.requires_grad_(False)
+    inner, others = split_parameters(network)
+    assert [tuple(p.shape) for p in inner] == [(8, 8, 3, 3)]
+    assert len(others) == 4
