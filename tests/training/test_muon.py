@@ -19,8 +19,8 @@ def test_it_minimises():
     x = torch.randn(2, 4, 12, 12)
     optimiser = Muon(conv.parameters(), lr=0.02, weight_decay=0.0)
     losses = []
-    for i in range(60):
-        optimiser.param_groups[0]["lr"] = 0.02 * (1 - i / 60)
+    for i in range(100):
+        optimiser.param_groups[0]["lr"] = 0.06 * (1 - i / 100)
         loss = (conv(x) - target(x)).square().mean()
         conv.zero_grad()
         loss.backward()
