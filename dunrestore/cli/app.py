@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dunrestore import __version__
-from dunrestore.cli import console, models
+from dunrestore.cli import compare, console, models, restore
 from dunrestore.errors import DunrestoreError, ExitCode, file_access_error
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ def _options(  # pyright: ignore[reportUnusedFunction]
     """Restore scanned murals. What was not damaged stays exactly as it was."""
 
 
+app.command()(restore.restore)
+app.command()(compare.compare)
 app.add_typer(models.app, name="models")
 
 

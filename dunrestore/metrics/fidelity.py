@@ -136,7 +136,7 @@ class _Strip:
 
 
 def _similarity(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, by_channel = structural_similarity(
+    mean_and_map: tuple[np.floating, NDArray[np.float64]] = structural_similarity(  # pyright: ignore[reportAssignmentType]
         theirs,
         ours,
         data_range=1.0,
@@ -146,7 +146,7 @@ def _similarity(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArr
         use_sample_covariance=False,
         full=True,
     )
-    return by_channel.mean(axis=2)
+    return mean_and_map[1].mean(axis=2)
 
 
 class _Sums:

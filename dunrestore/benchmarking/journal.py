@@ -1,0 +1,104 @@
+"""What a run has measured so far, kept line by line so that an interrupted run goes on."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from dunrestore.benchmarking.results import Row
+from dunrestore.errors import FileAccessError, file_access_error
+
+NAME = "rows.jsonl"
+
+
+def row_key(**parts: Any) -> str:
+    """A name for one measurement: it changes with anything that its outcome depends on."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+class Journal:
+    """The finished rows of a folder; a row is kept once it is on disk."""
+
+    def __init__(self, folder: Path, *, overwrite: bool = False) -> None:
+        """Open the journal in ``folder``, which is made if it does not exist.
+
+        Args:
+            folder: an empty folder, one that a benchmark wrote, or one that does not exist.
+            overwrite: forget what was measured, and accept any folder.
+
+        Raises:
+            FileAccessError: if the folder holds something else, is in use, or cannot be written.
+        """
+        self.path = folder / NAME
+        self.rows: dict[str, Row] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(folder / ".lock")
+            self._lock.acquire(timeout=0)
+            foreign = [p for p in folder.iterdir() if p.name != ".lock"]
+            if foreign and not self.path.exists() and not overwrite:
+                raise FileAccessError(
+                    "the folder holds other files",
+                    path=folder,
+                    next_step="choose an empty folder, or use --overwrite",
+                )
+            if overwrite:
+                self.path.unlink(missing_ok=True)
+            self._read()
+        except Timeout as error:
+            raise FileAccessError(
+                "another benchmark is writing here", path=folder, next_step="choose another folder"
+            ) from error
+        except OSError as error:
+            raise file_access_error(error, folder) from error
+
+    def _read(self) -> None:
+        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:  # the last line was cut off by a crash
+            self.path.write_text(whole, encoding="utf-8")
+        for line in whole.splitlines():
+            entry = json.loads(line)
+            self.rows[entry.pop("key")] = Row(**entry)
+
+    def add(self, key: str, row: Row) -> None:
+        """Keep a row; failed ones are not kept, so that the next run tries them again."""
+        if row.error is not None:
+            return
+        self.rows[key] = row
+        line = json.dumps({"key": key, **asdict(row)}, ensure_ascii=False) + "\n"
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise file_access_error(error, self.path) from error
+
+    def close(self) -> None:
+        """Let others write here."""
+        self._lock.release()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise file_access_error(error, path) from error
+
+
+def plain(values: Mapping[str, Any]) -> str:
+    """JSON as the files of a benchmark hold it: indented, sorted nowhere, no NaN."""
+    return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

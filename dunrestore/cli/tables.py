@@ -1,0 +1,34 @@
+"""Tables on the terminal."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from dunrestore.cli import console
+
+if TYPE_CHECKING:
+    from dunrestore.benchmarking.tables import Table
+
+WIDEST = 200
+"""Figures are never cut: off a terminal, and on a narrow one, tables take what they need."""
+
+
+def show(table: "Table", *, text_columns: Sequence[int] = (0,)) -> None:
+    """Print a table on stdout.
+
+    Args:
+        table: what to print; leading cells are bold.
+        text_columns: columns that are set flush left.
+    """
+    shown = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD)
+    for index, column in enumerate(table.columns):
+        justify = "left" if index in text_columns else "right"
+        shown.add_column(Text(column), justify=justify, no_wrap=True)
+    for row in table.rows:
+        shown.add_row(*(Text(cell.text, style="bold" if cell.leading else "") for cell in row))
+    console.data.print(shown, width=WIDEST, crop=False)
+    if table.note:
+        console.data.print(table.note, markup=False)

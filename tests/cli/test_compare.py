@@ -1,0 +1,162 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dunrestore.cli.app import run
+from dunrestore.metrics.fidelity import compare
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three restored pictures and their truths, of differing file formats."""
+    restored, truth = tmp_path / "restored", tmp_path / "truth"
+    rng = np.random.default_rng(3)
+    for name in ("a", "sub/b", "c"):
+        clean = rng.integers(0, 256, (24, 30, 3), dtype=np.uint8)
+        noisy = np.clip(clean + rng.normal(0, 9, clean.shape), 0, 255).astype(np.uint8)
+        for folder, suffix, picture in (
+            (restored, "-restored.tif", noisy),
+            (truth, ".png", clean),
+        ):
+            path = folder / f"{name}{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(path)
+    return restored, truth
+
+
+def lines(capsys):
+    out, err = capsys.readouterr()
+    return [json.loads(line) for line in out.splitlines()], err
+
+
+def compared(*arguments):
+    return run(["compare", *map(str, arguments), "--no-lpips", "--json"])
+
+
+def test_two_files(folders, capsys):
+    restored, truth = folders
+    assert compared(restored / "a-restored.tif", truth / "a.png") == 0
+    (found,), err = lines(capsys)
+    assert err == ""
+    expected = compare(
+        np.asarray(Image.open(restored / "a-restored.tif")),
+        np.asarray(Image.open(truth / "a.png")),
+    ).whole
+    assert found["psnr"] == pytest.approx(expected.psnr)
+    assert found["ssim"] == pytest.approx(expected.ssim)
+    assert found["ciede2000"] == pytest.approx(expected.ciede2000)
+    assert found["lpips"] is None
+
+
+def test_folders_are_matched_by_name_and_suffix(folders, capsys):
+    restored, truth = folders
+    assert compared(restored, truth, "--suffix", "-restored") == 0
+    found, _ = lines(capsys)
+    assert [one["picture"] for one in found] == ["a", "c", "sub/b"]
+    assert all(20 < one["psnr"] < 40 for one in found)
+
+
+def test_bench_on_two_folders_compares_them(folders, capsys):
+    restored, truth = folders
+    (truth / "a.png").rename(truth / "a-restored.png")
+    code = run(["bench", str(restored), str(truth), "--no-lpips", "--json"])
+    found, err = lines(capsys)
+    assert code == 10
+    assert [one["picture"] for one in found] == ["a-restored"]
+    assert "sub/b-restored.tif: no picture of that name" in err
+
+
+def test_an_unmatched_file_is_named_and_never_paired(folders, capsys):
+    restored, truth = folders
+    (truth / "c.png").unlink()
+    assert compared(restored, truth, "--suffix", "-restored") == 10
+    found, err = lines(capsys)
+    assert [one["picture"] for one in found] == ["a", "sub/b"]
+    assert "left out: " in err
+    assert "c-restored.tif: no picture of that name in" in err
+
+
+def test_two_files_of_one_name_are_both_left_out(folders, capsys):
+    restored, truth = folders
+    (truth / "c.jpg").write_bytes((truth / "c.png").read_bytes())
+    assert compared(restored, truth, "--suffix", "-restored") == 10
+    found, err = lines(capsys)
+    assert [one["picture"] for one in found] == ["a", "sub/b"]
+    assert "has the same name" in err
+
+
+def test_a_broken_picture_costs_itself_alone(folders, capsys):
+    restored, truth = folders
+    (restored / "c-restored.tif").write_bytes(b"II*\0 nonsense")
+    assert compared(restored, truth, "--suffix", "-restored") == 10
+    found, err = lines(capsys)
+    assert [one["picture"] for one in found if "error" not in one] == ["a", "sub/b"]
+    assert found[1]["exit_code"] == 3
+    assert "c-restored.tif" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["{r}", "{t}/missing"], 3, "no such file or folder"),
+        (["{r}/a-restored.tif", "{t}"], 3, "cannot be compared with a folder"),
+        (["{r}", "{t}"], 6, "no name occurs in both"),
+        (["{r}/a-restored.tif", "{t}/a.png", "--mask", "{t}/missing.png"], 3, "no such file"),
+    ],
+)
+def test_errors_are_one_line(folders, capsys, arguments, code, message):
+    restored, truth = folders
+    given = [text.format(r=restored, t=truth) for text in arguments]
+    assert compared(*given) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_sizes_that_differ_are_an_error(folders, capsys):
+    restored, truth = folders
+    Image.new("RGB", (5, 7)).save(truth / "a.png")
+    assert compared(restored / "a-restored.tif", truth / "a.png") == 3
+    found, err = lines(capsys)
+    assert "30x24 pixels, but a.png has 5x7" in err
+    assert "psnr" not in found[0]
+
+
+def test_a_mask_adds_the_parts(folders, tmp_path, capsys):
+    restored, truth = folders
+    mask = np.zeros((24, 30), dtype=np.uint8)
+    mask[5:15, 5:15] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    given = (restored / "a-restored.tif", truth / "a.png", "--mask", tmp_path / "mask.png")
+    assert compared(*given) == 0
+    (found,), _ = lines(capsys)
+    expected = compare(
+        np.asarray(Image.open(restored / "a-restored.tif")),
+        np.asarray(Image.open(truth / "a.png")),
+        mask > 0,
+    )
+    assert found["psnr_inside"] == pytest.approx(expected.inside.psnr)
+    assert found["ciede2000_outside"] == pytest.approx(expected.outside.ciede2000)
+    Image.fromarray(mask[:9]).save(tmp_path / "mask.png")
+    assert compared(*given) == 3
+    assert "the mask has 30x9 pixels" in capsys.readouterr().err
+
+
+def test_the_table_has_every_picture_mean_and_median(folders, capsys):
+    restored, truth = folders
+    assert run(["compare", str(restored), str(truth), "--suffix", "-restored", "--offline"]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines() if line.split()][2:] == [
+        "a",
+        "c",
+        "sub/b",
+        "mean",
+        "median",
+    ]
+    assert "PSNR" in out
+    assert "n/a" in out
+    assert err.count("\n") == 1
+    assert "dunrestore models pull lpips-alexnet" in err
