@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from dunrestore.errors import InputError, OutputCheckError, UsageError, file_access_error
-from dunrestore.imaging import jpeg, keeping, png, tiff, tiff_write
+from dunrestore.imaging import jp2, jpeg, keeping, png, png_write, tiff, tiff_write, webp
 from dunrestore.imaging.atomic import write_atomically
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 from dunrestore.imaging.picture import Document, Format
@@ -20,10 +20,12 @@ SUFFIXES: dict[str, Format] = {
     ".png": "png",
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
+    ".jp2": "jp2",
+    ".webp": "webp",
 }
 """Formats by file name suffix, in lower case."""
 
-_SUPPORTED = "TIFF, PNG and JPEG"
+_SUPPORTED = "TIFF, PNG, JPEG, JPEG 2000 and WebP"
 _OTHERS = {
     b"GIF8": "a GIF",
     b"BM": "a BMP",
@@ -42,11 +44,13 @@ class Written:
         path: where.
         format: its kind.
         lost: what the format could not hold, in words; empty if nothing was lost.
+        notes: what is otherwise than in the source although nothing was lost.
     """
 
     path: Path
     format: Format
     lost: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read(path: Path | str, *, max_mpixels: float = DEFAULT_MAX_MPIXELS) -> Document:
@@ -89,6 +93,8 @@ def _decode(file: BinaryIO, max_mpixels: float) -> Document:
     try:
         if tiff.recognise(head):
             return tiff.read(file, max_mpixels)
+        if webp.recognise(head):
+            return webp.read(file.read(), max_mpixels)
         for mark, decode in _READERS.items():
             if head.startswith(mark):
                 return decode(file.read(), max_mpixels)
@@ -106,10 +112,14 @@ _GET_ANOTHER = "get an undamaged copy of the file"
 _READERS: dict[bytes, Callable[[bytes, float], Document]] = {
     png.SIGNATURE: png.read,
     b"\xff\xd8\xff": jpeg.read,
+    jp2.SIGNATURE: jp2.read,
+    jp2.CODESTREAM: jp2.read,
 }
 _ENCODERS: dict[Format, Callable[[Document], tuple[bytes, tuple[str, ...]]]] = {
-    "png": png.write,
+    "png": png_write.write,
     "jpeg": jpeg.write,
+    "jp2": jp2.write,
+    "webp": webp.write,
 }
 
 
@@ -168,7 +178,10 @@ def write(
             lost.extend(name for page in document.pages for name in page.bound)
 
     write_atomically(path, encode, check=check, overwrite=overwrite)
-    return Written(path, kind, tuple(dict.fromkeys(lost)))
+    recompressed = {page.recompressed: None for page in document.pages if page.recompressed}
+    notes = [f"{name} in the source, written without loss" for name in recompressed]
+    same = kind == document.format and compression is None
+    return Written(path, kind, tuple(dict.fromkeys(lost)), tuple(notes) if same else ())
 
 
 def _compared(document: Document, back: Document, path: Path) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-import imagecodecs
 import numpy as np
+import simplejpeg
 from PIL import Image, JpegImagePlugin
 
 from dunrestore.errors import InputError
@@ -20,6 +20,7 @@ from dunrestore.imaging.exif import orientation_of, resolution_of
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
 from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture, Resolution
+from dunrestore.imaging.pixels import to_eight_bits
 
 Segment = tuple[int, bytes]
 
@@ -84,7 +85,9 @@ def read(data: bytes, max_mpixels: float) -> Document:
         )
     check_size(width, height, max_mpixels)
     try:
-        samples: Any = imagecodecs.jpeg8_decode(data[:end])
+        # Unlike the other decoders at hand, this one can be told to refuse damaged scan data.
+        space = "GRAY" if components == 1 else "RGB"
+        samples: Any = simplejpeg.decode_jpeg(data[:end], colorspace=space, strict=True)
         opened = JpegImagePlugin.JpegImageFile(io.BytesIO(data[:end]))
         tables = {key: tuple(table) for key, table in opened.quantization.items()}
         subsampling = JpegImagePlugin.get_sampling(opened)
@@ -191,7 +194,7 @@ def write(document: Document) -> tuple[bytes, tuple[str, ...]]:
         lost.append("alpha")
         samples = samples[..., : encoding.channels]
     if encoding.maximum > 255:
-        samples = np.rint(samples / 257).astype(np.uint8)
+        samples = to_eight_bits(samples)
         lost.append("16 bits a sample (written with 8)")
     if encoding.white_is_zero:
         samples = 255 - samples

@@ -6,6 +6,7 @@ from dunrestore.imaging import exif, photoshop
 from dunrestore.imaging.ifd import Entry, Ifd
 from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Metadata, Palette, Picture, Resolution, Samples
+from dunrestore.imaging.pixels import to_eight_bits
 
 _ROUNDING = 0.51
 """Pixels per metre, or 0.51 per inch in JFIF: what rounding to whole numbers may change."""
@@ -23,30 +24,28 @@ def same_pixels(picture: Picture, back: Picture, *, exact: bool) -> bool:
     """
     if picture.samples.shape[:2] != back.samples.shape[:2]:
         return False
-    ours, theirs = _colours(picture), _colours(back)
-    shared = min(ours.shape[2], theirs.shape[2])
-    ours, theirs = ours[..., :shared], theirs[..., :shared]
-    if ours.dtype != theirs.dtype:
-        ours, theirs = _sixteen_bits(ours), _sixteen_bits(theirs)
+    (ours, extra), (theirs, extra_back) = _planes(picture), _planes(back)
+    shared = min(extra.shape[2], extra_back.shape[2])
     if exact:
-        return np.array_equal(ours, theirs)
-    scale = 255 / np.iinfo(ours.dtype).max
-    return float(np.abs(ours * scale - theirs * scale).mean()) < _LOSSY_LIMIT
+        return _equal(ours, theirs) and _equal(extra[..., :shared], extra_back[..., :shared])
+    difference = to_eight_bits(ours).astype(np.float32) - to_eight_bits(theirs)
+    return float(np.abs(difference).mean()) < _LOSSY_LIMIT
 
 
-def _sixteen_bits(samples: Samples) -> Samples:
-    return samples if samples.dtype == np.uint16 else samples * np.uint16(257)
+def _equal(ours: Samples, theirs: Samples) -> bool:
+    if ours.dtype != theirs.dtype:
+        ours = to_eight_bits(ours) if theirs.dtype == np.uint8 else ours * np.uint16(257)
+    return bool((ours == theirs).all())  # grey may have become RGB
 
 
-def _colours(picture: Picture) -> Samples:
+def _planes(picture: Picture) -> tuple[Samples, Samples]:
+    """(H, W, 1 or 3) colours as they look, and (H, W, n) further channels."""
+    if picture.encoding.palette is not None:
+        picture = expanded(picture)
     encoding = picture.encoding
-    if encoding.palette is not None:
-        return expanded(picture).samples
-    if not encoding.white_is_zero:
-        return picture.samples
     n = encoding.channels
-    inverted = encoding.maximum - picture.samples[..., :n]
-    return np.concatenate([inverted, picture.samples[..., n:]], axis=2)
+    colours, extra = picture.samples[..., :n], picture.samples[..., n:]
+    return (encoding.maximum - colours if encoding.white_is_zero else colours), extra
 
 
 def same_palette(one: Palette | None, other: Palette | None) -> bool:

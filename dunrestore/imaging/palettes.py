@@ -30,7 +30,7 @@ def change_indices(
     if not changed.any():
         return indices, palette
     wanted, which = np.unique(new[changed].astype(np.uint16), axis=0, return_inverse=True)
-    palette = _with_colours(palette, np.unique(indices[~changed]), wanted)
+    palette = _with_colours(palette, np.unique(indices), wanted)
     entries = np.flatnonzero(palette.opaque)
     nearest = KDTree(palette.colours[entries].astype(np.float64)).query(wanted)[1]
     result = indices.copy()

@@ -113,6 +113,8 @@ class Picture:
         source: what its file's format alone can hold, for writing the same kind of file again;
             belongs to the format's module.
         bound: names of what was in the file and no other format can be given.
+        recompressed: name of the source's compression where it loses or is not to be had for
+            writing; the same kind of file is then written without loss.
     """
 
     samples: Samples
@@ -120,6 +122,7 @@ class Picture:
     metadata: Metadata = field(default_factory=Metadata)
     source: object = None
     bound: tuple[str, ...] = ()
+    recompressed: str = ""
 
     @property
     def upright_shape(self) -> tuple[int, int]:

@@ -75,6 +75,13 @@ def add_to_samples(samples: Samples, delta: NDArray[np.float32], encoding: Encod
     return result
 
 
+def to_eight_bits(samples: Samples) -> NDArray[np.uint8]:
+    """Samples of 8 or 16 bits as 8 bits, rounded."""
+    if samples.dtype == np.uint8:
+        return samples.astype(np.uint8, copy=False)
+    return np.rint(samples / np.float32(257)).astype(np.uint8)
+
+
 def upright(array: NDArray[T], orientation: int) -> NDArray[T]:
     """View of a stored (H, W, ...) array as it is to be looked at (EXIF orientation 1 to 8)."""
     if orientation >= 5:

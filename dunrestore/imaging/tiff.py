@@ -40,6 +40,9 @@ STRUCTURE = frozenset(
 )
 """Tags about how samples are stored, or with a field of their own in ``Metadata``."""
 
+WRITABLE = frozenset({1, 5, 8, 32773, 32946, 50000})
+"""Compressions that are kept: none, LZW, deflate (two numbers), PackBits, Zstandard."""
+
 OTHER_COLOURS = {
     4: "a transparency mask",
     5: "CMYK",
@@ -219,7 +222,9 @@ def _picture(samples: Any, encoding: Encoding, tags: Ifd, big: bool) -> Picture:
         resolution=resolution(tags),
         orientation=orientation if 1 <= orientation <= 8 else 1,
     )
-    return Picture(samples, encoding, metadata, TiffPage(tags, big))
+    code = tags.number(COMPRESSION, 1)
+    recompressed = "" if code in WRITABLE else f"{tifffile.COMPRESSION(code).name} compression"
+    return Picture(samples, encoding, metadata, TiffPage(tags, big), recompressed=recompressed)
 
 
 def _bytes(tags: Ifd, tag: int) -> bytes | None:

@@ -18,7 +18,6 @@ Codec = Callable[[Any], bytes]
 
 CODES = {"none": 1, "lzw": 5, "deflate": 8, "packbits": 32773, "zstd": 50000}
 """Names of the compressions that can be written, and their TIFF numbers."""
-_KEPT = {*CODES.values(), 32946}
 _WITH_PREDICTOR = {5, 8, 32946, 50000}
 _CLASSIC_LIMIT = 2**32 - 2**26
 _ZSTD_LEVEL = 9
@@ -100,9 +99,7 @@ def _tags(page: Picture, order: ByteOrder, compression: str | None) -> tuple[Ifd
     if tags.get(tiff.LAYERS):
         lost.append("Photoshop layers (ImageSourceData)")
     own = tags.number(tiff.COMPRESSION, 1)
-    code = CODES[compression] if compression else own if own in _KEPT else CODES["deflate"]
-    if compression is None and code != own:
-        lost.append(f"TIFF compression {own} (written with deflate)")
+    code = CODES[compression] if compression else own if own in tiff.WRITABLE else CODES["deflate"]
     dropped = {tiff.SUB_IFDS, tiff.LAYERS, tiff.FILL_ORDER}
     if tags.number(tiff.PHOTOMETRIC, -1) == 6:
         dropped |= tiff.YCBCR_TAGS

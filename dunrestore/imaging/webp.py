@@ -1,0 +1,173 @@
+"""WebP: RIFF chunks taken apart and put together here, samples through libwebp (imagecodecs).
+
+After RFC 9649. Pictures are always written lossless: what did not change stays exact.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import imagecodecs
+import numpy as np
+
+from dunrestore.errors import InputError
+from dunrestore.imaging.exif import orientation_of, resolution_of
+from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
+from dunrestore.imaging.palettes import expanded
+from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture
+from dunrestore.imaging.pixels import to_eight_bits
+
+Chunk = tuple[bytes, bytes]
+
+LARGEST_SIDE = 16383
+_ICC, _ALPHA, _EXIF, _XMP, _ANIMATION = 0x20, 0x10, 0x08, 0x04, 0x02
+_IMAGE = {b"VP8 ", b"VP8L", b"ALPH"}
+
+
+@dataclass(frozen=True)
+class WebpChunks:
+    """A WebP's chunks in file order without those of the image, and whether it was lossless."""
+
+    before: tuple[Chunk, ...]
+    after: tuple[Chunk, ...]
+    lossless: bool
+
+
+def recognise(head: bytes) -> bool:
+    """Whether a file that begins with ``head`` (12 bytes at least) is a WebP."""
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+
+
+def read(data: bytes, max_mpixels: float) -> Document:
+    """Read a WebP file.
+
+    Raises:
+        InputError: if it is damaged, too large or animated.
+    """
+    chunks = _chunks(data)
+    names = [name for name, _ in chunks]
+    found = dict(chunks)
+    if b"ANIM" in names or b"ANMF" in names:
+        raise InputError("an animation is not supported", next_step="save one frame as a PNG")
+    at = next((i for i, name in enumerate(names) if name in _IMAGE), None)
+    if at is None:
+        raise InputError("the WebP holds no picture", next_step=ASK_FOR_UNDAMAGED)
+    width, height, alpha = _header(found)
+    check_size(width, height, max_mpixels)
+    try:
+        samples: Any = imagecodecs.webp_decode(data, hasalpha=alpha)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise InputError(f"it cannot be decoded ({error})", next_step=ASK_FOR_UNDAMAGED) from error
+    if samples.shape != (height, width, 3 + alpha):
+        raise InputError("the WebP header is damaged", next_step=ASK_FOR_UNDAMAGED)
+    last = max(i for i, name in enumerate(names) if name in _IMAGE)
+    before = tuple(chunk for chunk in chunks[:at] if chunk[0] != b"VP8X")
+    source = WebpChunks(before, tuple(chunks[last + 1 :]), b"VP8L" in names)
+    exif = found.get(b"EXIF")
+    bare = exif[6:] if exif is not None and exif.startswith(b"Exif\0\0") else exif
+    metadata = Metadata(
+        icc=found.get(b"ICCP"),
+        exif=bare,
+        xmp=found.get(b"XMP "),
+        resolution=resolution_of(bare),
+        orientation=orientation_of(bare),
+    )
+    encoding, lossy = Encoding("rgb", extra=int(alpha)), "" if source.lossless else "lossy WebP"
+    return Document((Picture(samples, encoding, metadata, source, recompressed=lossy),), "webp")
+
+
+def _chunks(data: bytes) -> list[Chunk]:
+    end = 8 + int.from_bytes(data[4:8], "little")
+    chunks: list[Chunk] = []
+    at = 12
+    while at < end:
+        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        body = data[at + 8 : at + 8 + size]
+        if len(name) < 4 or len(body) < size or at + 8 + size > end or end > len(data):
+            raise InputError("the file is cut short or damaged", next_step=ASK_FOR_UNDAMAGED)
+        chunks.append((name, body))
+        at += 8 + size + size % 2
+    return chunks
+
+
+def _header(found: dict[bytes, bytes]) -> tuple[int, int, bool]:
+    """(width, height, has alpha)."""
+    if len(extended := found.get(b"VP8X", b"")) >= 10:
+        width, height = (int.from_bytes(extended[i : i + 3], "little") + 1 for i in (4, 7))
+        return width, height, bool(extended[0] & _ALPHA)
+    if len(lossless := found.get(b"VP8L", b"")) >= 5:
+        bits = int.from_bytes(lossless[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bool(bits >> 28 & 1)
+    lossy = found.get(b"VP8 ", b"").ljust(10, b"\0")
+    width, height = struct.unpack("<HH", lossy[6:10])
+    return width & 0x3FFF, height & 0x3FFF, False
+
+
+def write(document: Document) -> tuple[bytes, tuple[str, ...]]:
+    """Encode a picture as lossless WebP; what stood in its WebP source stays, chunk for chunk.
+
+    Returns:
+        The file's bytes, and what could not be kept, in words.
+
+    Raises:
+        InputError: if the picture is larger than a WebP can be.
+    """
+    picture = document.pages[0]
+    lost = ["further pages"] if len(document.pages) > 1 else []
+    height, width = picture.samples.shape[:2]
+    if max(height, width) > LARGEST_SIDE:
+        raise InputError(
+            f"a WebP holds at most {LARGEST_SIDE} pixels a side", next_step="use another --format"
+        )
+    if picture.encoding.palette is not None:
+        picture = expanded(picture)
+        lost.append("palette (written as RGB)")
+    samples, grown = _as_rgb(picture)
+    image = dict(_chunks(bytes(imagecodecs.webp_encode(samples, lossless=True))))[b"VP8L"]
+    before, after = _around(picture)
+    flags = _ALPHA * (samples.shape[2] == 4)
+    for name, flag in ((b"ICCP", _ICC), (b"EXIF", _EXIF), (b"XMP ", _XMP)):
+        flags |= flag * any(found == name for found, _ in (*before, *after))
+    sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    extended = (b"VP8X", bytes([flags, 0, 0, 0]) + sides)
+    return _assembled([extended, *before, (b"VP8L", image), *after]), (*lost, *grown)
+
+
+def _as_rgb(picture: Picture) -> tuple[Any, list[str]]:
+    """8-bit RGB, with alpha if there is one."""
+    samples, encoding = picture.samples, picture.encoding
+    lost: list[str] = []
+    colour, alpha = samples[..., : encoding.channels], samples[..., encoding.channels :]
+    if encoding.white_is_zero:
+        colour = encoding.maximum - colour
+    if encoding.kind == "grey":
+        colour = np.repeat(colour, 3, axis=2)
+        lost.append("grey (written as RGB)")
+    if encoding.extra > 1:
+        lost.append("channels beyond alpha")
+    joined = np.concatenate([colour, alpha[..., :1]], axis=2)
+    if encoding.maximum > 255:
+        lost.append("16 bits a sample (written with 8)")
+    return np.ascontiguousarray(to_eight_bits(joined)), lost
+
+
+def _around(picture: Picture) -> tuple[Sequence[Chunk], Sequence[Chunk]]:
+    """The chunks before and after the image."""
+    metadata, source = picture.metadata, picture.source
+    xmp = [] if metadata.xmp is None else [(b"XMP ", metadata.xmp)]
+    if isinstance(source, WebpChunks):
+        if not xmp or xmp[0] in source.after:
+            return source.before, source.after
+        return source.before, [*(c for c in source.after if c[0] != b"XMP "), *xmp]
+    icc = [] if metadata.icc is None else [(b"ICCP", metadata.icc)]
+    exif = [] if metadata.exif is None else [(b"EXIF", metadata.exif)]
+    return icc, [*exif, *xmp]
+
+
+def _assembled(chunks: Sequence[Chunk]) -> bytes:
+    body = b"WEBP" + b"".join(
+        name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+        for name, data in chunks
+    )
+    return b"RIFF" + struct.pack("<I", len(body)) + body
