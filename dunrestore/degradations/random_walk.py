@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from dunrestore.degradations.strokes import Pixels, draw_until
+
 _DIRECTIONS = np.array([(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)])
 
 
@@ -20,25 +22,17 @@ def random_walk_mask(
     Returns:
         (height, width), True where the picture is lost.
     """
-    mask = np.zeros(height * width, dtype=bool)
-    wanted = round(coverage * height * width)
     clusters: list[tuple[float, float]] = []
-    lost = 0
-    while lost < wanted:
+
+    def walk() -> Pixels:
         if not clusters or rng.random() < 0.25:
             clusters.append((rng.uniform(0, height), rng.uniform(0, width)))
-        centre = clusters[rng.integers(len(clusters))]
-        pixels = _walk(height, width, centre, rng)
-        fresh, first_visit = np.unique(pixels[~mask[pixels]], return_index=True)
-        fresh = fresh[np.argsort(first_visit)][: wanted - lost]
-        mask[fresh] = True
-        lost += fresh.size
-    return mask.reshape(height, width)
+        return _walk(height, width, clusters[rng.integers(len(clusters))], rng)
+
+    return draw_until(height, width, coverage, walk, rng)
 
 
-def _walk(
-    height: int, width: int, centre: tuple[float, float], rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _walk(height: int, width: int, centre: tuple[float, float], rng: np.random.Generator) -> Pixels:
     """Flat indices of one walk's pixels, in the order in which it visits them."""
     side = int(rng.integers(1, 4))
     steps = int(np.exp(rng.uniform(np.log(20), np.log(600))))

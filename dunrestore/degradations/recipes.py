@@ -1,0 +1,190 @@
+"""Recipes: which damage and noise a picture gets, how much of it and in which order.
+
+The order is that of a mural's life: damage first, one kind after another as the recipe lists
+them; then the camera's Gaussian noise; then the file's JPEG.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dunrestore.degradations import ageing, losses
+from dunrestore.degradations.fields import Field
+from dunrestore.degradations.fills import FILLS, Fill, fill_losses
+from dunrestore.degradations.noise import add_gaussian, through_jpeg
+
+Shape = Callable[[int, int, float, np.random.Generator], Field]
+Effect = Callable[[NDArray[np.float32], Field, np.random.Generator], NDArray[np.float32]]
+Range = tuple[float, float]
+"""Lowest and highest; both the same for a fixed value."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of damage: the shape of what it covers, and what shows there."""
+
+    shape: Shape
+    fill: Fill | None = None
+    """Its usual fill; None where the kind changes the paint instead of covering it."""
+    effect: Effect | None = None
+    """How it changes the paint, if it has no fill."""
+
+
+KINDS: dict[str, Kind] = {
+    "random-walk": Kind(losses.random_walks, fill="white"),
+    "flakes": Kind(losses.flakes, fill="plaster"),
+    "cracks": Kind(losses.cracks, fill="dark"),
+    "scratches": Kind(losses.scratches, fill="plaster"),
+    "stains": Kind(ageing.soft_patches, effect=ageing.stain),
+    "fading": Kind(ageing.soft_patches, effect=ageing.fade),
+    "dust": Kind(losses.dust, fill="grey"),
+}
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One kind of damage in a recipe."""
+
+    kind: str
+    """Key of ``KINDS``."""
+    coverage: Range = (0.03, 0.33)
+    """Share of the pixels, 0 to 1; drawn evenly on a logarithmic scale."""
+    fills: tuple[Fill, ...] = ()
+    """One of these is drawn; empty for the kind's usual one."""
+    probability: float = 1.0
+    """How often pictures have it."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown damage {self.kind!r}; known: {', '.join(KINDS)}")
+        if self.fills and KINDS[self.kind].fill is None:
+            raise ValueError(f"{self.kind} changes the paint and takes no fill")
+        if unknown := set(self.fills) - set(FILLS):
+            raise ValueError(f"unknown fill {min(unknown)!r}; known: {', '.join(FILLS)}")
+        low, high = self.coverage
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"coverage must lie between 0 and 1, not {low:g} to {high:g}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Damage and noise, in the order in which they are applied."""
+
+    damages: tuple[Damage, ...] = ()
+    """Applied one after another."""
+    gaussian: Range = (0.0, 0.0)
+    """Standard deviation on the scale 0 to 255, drawn evenly."""
+    gaussian_probability: float = 1.0
+    """How often pictures have Gaussian noise."""
+    jpeg: tuple[int, int] | None = None
+    """Quality, drawn evenly; None for no JPEG."""
+    jpeg_probability: float = 1.0
+    """How often pictures go through JPEG."""
+
+    def __post_init__(self) -> None:
+        low, high = self.gaussian
+        if not 0 <= low <= high <= 255:
+            raise ValueError(f"gaussian must lie between 0 and 255, not {low:g} to {high:g}")
+        if self.jpeg is not None and not 1 <= self.jpeg[0] <= self.jpeg[1] <= 100:
+            raise ValueError(f"jpeg quality must lie between 1 and 100, not {self.jpeg}")
+
+
+@dataclass(frozen=True)
+class Degraded:
+    """A degraded picture and where it is damaged."""
+
+    picture: NDArray[np.float32]
+    """(H, W, C) in [0, 1]."""
+    mask: NDArray[np.bool_]
+    """(H, W), True where a damage touched the picture; noise and JPEG do not count."""
+
+
+ALL_FILLS: tuple[Fill, ...] = FILLS
+
+RECIPES: dict[str, Recipe] = {
+    "challenge": Recipe((Damage("random-walk"),)),
+    "paper-low": Recipe(gaussian=(8, 8)),
+    "paper-extreme": Recipe(gaussian=(16, 16)),
+    "mural": Recipe(
+        (
+            Damage("fading", (0.10, 0.40), probability=0.6),
+            Damage("stains", (0.05, 0.25), probability=0.6),
+            Damage("flakes", (0.02, 0.10), ("plaster", "plaster", "grey")),
+            Damage("cracks", (0.003, 0.02), probability=0.9),
+            Damage("scratches", (0.002, 0.01), probability=0.7),
+            Damage("dust", (0.0005, 0.004), probability=0.8),
+        ),
+        gaussian=(0.5, 4),
+        jpeg=(75, 95),
+        jpeg_probability=0.5,
+    ),
+    "robust": Recipe(
+        (
+            Damage("stains", (0.05, 0.30), probability=0.10),
+            Damage("random-walk", (0.02, 0.35), ALL_FILLS, probability=0.75),
+            Damage("flakes", (0.02, 0.20), ALL_FILLS, probability=0.25),
+            Damage("cracks", (0.005, 0.04), ("dark", "plaster", "white"), probability=0.2),
+        ),
+        gaussian=(0, 20),
+        gaussian_probability=0.4,
+        jpeg=(25, 95),
+        jpeg_probability=0.4,
+    ),
+}
+"""``challenge``: the challenge's losses. ``paper-low``, ``paper-extreme``: the noise of the paper's
+Table III. ``mural``: what murals suffer. ``robust``: what training needs to learn all of it."""
+
+
+def degrade(picture: NDArray[np.float32], recipe: Recipe, rng: np.random.Generator) -> Degraded:
+    """Apply a recipe.
+
+    A damage's shape does not depend on its fill, nor on the noise that comes after it: with the
+    same generator, pictures of one size lose the same pixels in any colour.
+
+    Args:
+        picture: (H, W, C) in [0, 1], C 1 or 3; not changed.
+        recipe: what to do.
+        rng: source of randomness.
+    """
+    *damage_rngs, noise_rng, jpeg_rng = rng.spawn(len(recipe.damages) + 2)
+    mask = np.zeros(picture.shape[:2], dtype=bool)
+    for damage, own in zip(recipe.damages, damage_rngs, strict=True):
+        if own.random() < damage.probability:
+            picture, touched = _damaged(picture, damage, own)
+            mask |= touched
+    if recipe.gaussian[1] > 0 and noise_rng.random() < recipe.gaussian_probability:
+        picture = add_gaussian(picture, noise_rng.uniform(*recipe.gaussian), noise_rng)
+    if recipe.jpeg is not None and jpeg_rng.random() < recipe.jpeg_probability:
+        low, high = recipe.jpeg
+        picture = through_jpeg(picture, int(jpeg_rng.integers(low, high + 1)))
+    return Degraded(picture, mask)
+
+
+def _damaged(
+    picture: NDArray[np.float32], damage: Damage, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    kind = KINDS[damage.kind]
+    shape_rng, paint_rng = rng.spawn(2)
+    low, high = damage.coverage
+    coverage = low * (high / low) ** rng.random() if low > 0 else rng.uniform(low, high)
+    amount = kind.shape(picture.shape[0], picture.shape[1], coverage, shape_rng)
+    if kind.effect is not None:
+        return kind.effect(picture, amount, paint_rng), amount > 0
+    fill = damage.fills[rng.integers(len(damage.fills))] if damage.fills else kind.fill
+    assert fill is not None
+    return fill_losses(picture, amount, fill, paint_rng), amount > 0
+
+
+def degrade_samples(
+    samples: NDArray[Any], recipe: Recipe, rng: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Apply a recipe to (H, W, C) samples of 8 or 16 bits; the result keeps the depth.
+
+    Where neither damage nor noise touched a sample it stays exactly as it was.
+    """
+    maximum = np.float32(np.iinfo(samples.dtype).max)
+    degraded = degrade(samples.astype(np.float32) / maximum, recipe, rng)
+    return np.rint(degraded.picture * maximum).astype(samples.dtype), degraded.mask
