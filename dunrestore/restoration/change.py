@@ -23,10 +23,10 @@ from dunrestore.restoration.options import RestoreOptions
 
 log = logging.getLogger(__name__)
 
-WINDOW = 192
-"""Side of the statistics window of tiled runs: 1.5 times the training patch."""
-OVERLAP = 96
-"""Overlap of tiles in pixels, measured in docs/decisions.md."""
+WINDOW = 96
+"""Side of the statistics window of tiled runs, measured in docs/decisions.md."""
+OVERLAP = 144
+"""Overlap of tiles in pixels, measured there too."""
 LARGEST_TILE = 1056
 """Larger tiles save little overlap and lose the processor's caches."""
 SMALLEST_TILE = 240

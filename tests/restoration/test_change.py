@@ -5,7 +5,7 @@ import torch
 from dunrestore.errors import MemoryExhaustedError, OutputCheckError, UsageError
 from dunrestore.models.hinet import HINet, HINetConfig
 from dunrestore.restoration import change as change_module
-from dunrestore.restoration.change import propose
+from dunrestore.restoration.change import WINDOW, propose
 from dunrestore.restoration.options import RestoreOptions
 from tests.restoration.networks import Toy, blur, fill_white
 
@@ -58,8 +58,8 @@ def test_an_identity_changes_nothing_at_all():
 def test_statistics_are_local_in_tiles_and_as_published_for_the_whole_picture():
     network = HINet(HINetConfig(width=2)).eval()
     norms = [m for m in network.modules() if type(m).__name__ == "InstanceNorm"]
-    propose(picture(48, 48), network, RestoreOptions(tile=96, **CPU))
-    assert {norm.window for norm in norms} == {192 >> 3, 192 >> 4}
+    propose(picture(48, 48), network, RestoreOptions(tile=192, **CPU))
+    assert {norm.window for norm in norms} == {WINDOW >> 3, WINDOW >> 4}
     propose(picture(48, 48), network, RestoreOptions(tile=0, **CPU))
     assert {norm.window for norm in norms} == {None}
 
