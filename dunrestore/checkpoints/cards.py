@@ -16,6 +16,9 @@ _HEADINGS = {
     "licence": "Licence",
     "source": "Source",
     "citation": "Citation",
+    "urls": "Addresses",
+    "imported_from": "Imported from",
+    "original_sha256": "SHA-256 of the original",
 }
 """Order and headings of the known fields; others follow under their own names."""
 

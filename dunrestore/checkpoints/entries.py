@@ -69,7 +69,9 @@ class Entry:
         """What is known of it, for a model card."""
         names = ("title", "licence", "source", "citation", "training", "intended_use", "not_for",
                  "quality", "tile")  # fmt: skip
-        return {name: value for name in names if (value := getattr(self, name))}
+        known = {name: value for name in names if (value := getattr(self, name))}
+        addresses = {"urls": [show_url(url) for url in self.urls]} if self.urls else {}
+        return known | addresses
 
 
 def check_name(name: str) -> str:

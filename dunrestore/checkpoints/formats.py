@@ -1,7 +1,8 @@
 """Networks in files: our own safetensors format, and what every file must prove to be loaded."""
 
+import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -88,13 +89,11 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         FileAccessError: if it cannot be written.
     """
-    temporary = None
+    # Not tempfile's functions: they make files that nobody else may read.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
-        ) as file:
-            temporary = Path(file.name)
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -102,7 +101,7 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError as error:
         raise file_access_error(error, path) from error
     finally:
-        if temporary is not None:
+        with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 

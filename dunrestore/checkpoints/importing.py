@@ -52,7 +52,7 @@ def import_model(
         card["licence"] = licence
     card.setdefault("licence", "unknown: ask whoever published it before you pass it on")
     if entry is not None:
-        check_content(entry, path)
+        check_content(entry, checkpoint.description)
         if path.is_file():
             check_against(entry, "", original)
     with store.lock(name):

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,13 @@ class Model:
     """File, or folder with CAR's two files."""
 
 
-def load(model: str | Path, *, cache_dir: Path | str | None = None, offline: bool = False) -> Model:
+def load(
+    model: str | Path,
+    *,
+    cache_dir: Path | str | None = None,
+    offline: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Model:
     """Load a model; one that is in the catalogue but not here is downloaded.
 
     Args:
@@ -43,12 +49,13 @@ def load(model: str | Path, *, cache_dir: Path | str | None = None, offline: boo
         cache_dir: where downloads and imports lie; by default ``DUNRESTORE_CACHE_DIR`` or the
             user's cache folder.
         offline: never use the network.
+        progress: told of a download how many bytes are here, and how many there are if known.
 
     Raises:
         ModelError: if it is unknown, not to be had, broken, or not what its hash says.
         FileAccessError: if its file cannot be opened.
     """
-    found = locate(model, cache_dir=cache_dir, offline=offline)
+    found = locate(model, cache_dir=cache_dir, offline=offline, progress=progress)
     sha256 = hash_model(found)
     checkpoint = formats.read(found.path)
     return Model(
@@ -62,7 +69,11 @@ def load(model: str | Path, *, cache_dir: Path | str | None = None, offline: boo
 
 
 def locate(
-    model: str | Path, *, cache_dir: Path | str | None = None, offline: bool = False
+    model: str | Path,
+    *,
+    cache_dir: Path | str | None = None,
+    offline: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> Located:
     """Find a model by name or path, and fetch it if it is in a catalogue but not here.
 
@@ -82,7 +93,7 @@ def locate(
             if found is None:
                 from dunrestore.checkpoints.pull import pull  # requests takes its time
 
-                found = pull(store, name, offline=offline)
+                found = pull(store, name, offline=offline, progress=progress)
             return found
     path = Path(model)
     if not path.exists():

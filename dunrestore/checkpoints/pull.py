@@ -7,6 +7,7 @@ from typing import Any, cast
 from dunrestore.checkpoints import formats
 from dunrestore.checkpoints.download import download
 from dunrestore.checkpoints.entries import Entry, show_url
+from dunrestore.checkpoints.header import Description
 from dunrestore.checkpoints.record import Record, sha256_of
 from dunrestore.checkpoints.store import Located, Notify, Store, check_hash
 from dunrestore.checkpoints.transfer import Progress, discard
@@ -87,13 +88,13 @@ def _fetch(store: Store, entry: Entry, accept_changed: bool, progress: Progress 
 
     def verify(part: Path) -> None:
         check_against(entry, pinned, sha256_of(part))
-        check_content(entry, part)
+        if entry.architecture in ARCHITECTURES:  # of anything else the hash must do
+            check_content(entry, formats.read(part).description)
 
     part = folder / f"{entry.file}.part"
     url = download(
         entry.urls, part, verify, trusted=bool(entry.sha256 or pinned), progress=progress
     )
-    card = {**entry.card, "urls": [show_url(u) for u in entry.urls]}
     made = Record(
         name=entry.name,
         file=entry.file,
@@ -101,7 +102,7 @@ def _fetch(store: Store, entry: Entry, accept_changed: bool, progress: Progress 
         size=part.stat().st_size,
         origin="download",
         source=show_url(url),
-        card=card,
+        card=entry.card,
     )
     try:
         made.write(folder)
@@ -150,19 +151,16 @@ def check_against(entry: Entry, pinned: str, found: str) -> None:
         )
 
 
-def check_content(entry: Entry, path: Path) -> None:
+def check_content(entry: Entry, description: Description) -> None:
     """Make sure that a file holds the network that the catalogue announces.
 
     Args:
         entry: with architecture and, as far as it says, config.
-        path: file, or folder with CAR's two.
+        description: what is in the file.
 
     Raises:
         ModelError: if it does not, with the reason.
     """
-    if entry.architecture not in ARCHITECTURES:
-        return  # no network of ours: its hash must do
-    description = formats.read(path).description
     if description.architecture != entry.architecture:
         raise ModelError(f"it holds {description.architecture}, not {entry.architecture}")
     for key, value in entry.config.items():

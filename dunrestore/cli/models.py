@@ -10,7 +10,7 @@ from rich.table import Table
 
 from dunrestore.cli import console
 from dunrestore.cli.download_bar import DownloadBar
-from dunrestore.errors import ModelError
+from dunrestore.errors import ModelError, NothingToDoError
 
 if TYPE_CHECKING:
     from dunrestore.checkpoints.store import Status, Store
@@ -178,7 +178,9 @@ def verify(
 
     console.set_up(quiet=quiet)
     store = _store(cache_dir, None)
-    verdicts = [checks.verify(store, name, run=run) for name in names or checks.names_here(store)]
+    if not (chosen := names or checks.names_here(store)):
+        raise NothingToDoError("no model is on this machine")
+    verdicts = [checks.verify(store, name, run=run) for name in chosen]
     if as_json:
         console.print_json([_verdict_json(verdict) for verdict in verdicts])
     elif not quiet:
@@ -244,7 +246,6 @@ def _card(status: "Status") -> dict[str, Any]:
 
 def _facts(status: "Status") -> dict[str, Any]:
     from dunrestore.checkpoints import cards
-    from dunrestore.checkpoints.entries import show_url
     from dunrestore.checkpoints.header import read_description
     from dunrestore.checkpoints.record import sha256_of
 
@@ -257,8 +258,6 @@ def _facts(status: "Status") -> dict[str, Any]:
         facts |= {"size": _size(status), "SHA-256": _known_hash(status)}
     if record is not None:
         facts |= {"from": record.source, "since": record.date}
-    if entry is not None and entry.urls:
-        facts["addresses"] = [show_url(url) for url in entry.urls]
     if file is not None:
         facts["file"] = file
     return facts
@@ -289,7 +288,7 @@ def _as_json(status: "Status") -> dict[str, Any]:
         "size": status.size,
         "sha256": status.record.sha256 if status.record else entry.sha256 if entry else "",
         "path": str(status.path) if status.path else None,
-        "urls": card.get("urls", list(entry.urls) if entry else []),
+        "urls": card.get("urls", []),
     }
 
 
