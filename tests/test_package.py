@@ -1,0 +1,43 @@
+import subprocess
+import sys
+
+import pytest
+
+import dunrestore
+
+
+def loaded_after(statement):
+    check = f"{statement}\nimport sys; print('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import dunrestore",
+        "from dunrestore.cli.app import run; run(['--help'])",
+        "from dunrestore.cli.app import run; run(['--version'])",
+        "from dunrestore.cli.app import run; run(['restore'])",
+    ],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(statement):
+    heavy = {"torch", "numpy", "scipy", "skimage", "PIL", "tifffile", "imagecodecs", "requests"}
+    assert not loaded_after(statement) & heavy
+
+
+def test_the_python_interface_is_there():
+    assert callable(dunrestore.load)
+    assert callable(dunrestore.restore)
+    with pytest.raises(AttributeError):
+        _ = dunrestore.nothing
+
+
+def test_the_module_runs():
+    done = subprocess.run(
+        [sys.executable, "-m", "dunrestore", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == f"dunrestore {dunrestore.__version__}"
