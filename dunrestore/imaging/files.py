@@ -35,6 +35,9 @@ _OTHERS = {
     b"\xff\x0a": "a JPEG XL",
 }
 
+BeforeNaming = Callable[[Path, tuple[str, ...]], object]
+"""Told of the unfinished file and of what its format could not hold."""
+
 
 @dataclass(frozen=True)
 class Written:
@@ -135,6 +138,7 @@ def write(
     format: Format | None = None,  # noqa: A002 - the word for it, as in Pillow
     compression: str | None = None,
     overwrite: bool = False,
+    before_naming: BeforeNaming | None = None,
 ) -> Written:
     """Write a picture file: beside the target first, flushed, read back, then renamed.
 
@@ -144,6 +148,8 @@ def write(
         format: the kind of file; the document's own if None.
         compression: for TIFF, a key of ``tiff_write.CODES``; the source's own if None.
         overwrite: whether an existing file may be replaced.
+        before_naming: called with the finished, checked file and what was lost, just before the
+            file gets its name; what it raises leaves no file.
 
     Returns:
         What was written, and what the format could not hold.
@@ -176,6 +182,8 @@ def write(
         lost.extend(name for name in _compared(document, back, path) if name not in lost)
         if kind != document.format:
             lost.extend(name for page in document.pages for name in page.bound)
+        if before_naming is not None:
+            before_naming(unfinished, tuple(dict.fromkeys(lost)))
 
     write_atomically(path, encode, check=check, overwrite=overwrite)
     recompressed = {page.recompressed: None for page in document.pages if page.recompressed}
@@ -203,8 +211,20 @@ def _compared(document: Document, back: Document, path: Path) -> tuple[str, ...]
     return tuple(lost)
 
 
-def copy(source: Path | str, target: Path | str, *, overwrite: bool = False) -> None:
+def copy(
+    source: Path | str,
+    target: Path | str,
+    *,
+    overwrite: bool = False,
+    before_naming: BeforeNaming | None = None,
+) -> None:
     """Copy a file byte for byte, as atomically as ``write``; for pictures that did not change.
+
+    Args:
+        source: the file.
+        target: where to.
+        overwrite: as in ``write``.
+        before_naming: as in ``write``.
 
     Raises:
         FileAccessError: as ``write``.
@@ -219,6 +239,8 @@ def copy(source: Path | str, target: Path | str, *, overwrite: bool = False) -> 
     def check(unfinished: Path) -> None:
         if not _same_bytes(source, unfinished):
             raise OutputCheckError("the copy, read back, differs from its source", path=target)
+        if before_naming is not None:
+            before_naming(unfinished, ())
 
     write_atomically(target, write_copy, check=check, overwrite=overwrite)
 
