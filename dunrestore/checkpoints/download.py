@@ -84,7 +84,7 @@ def download(
             ) from error
         else:
             return url
-    raise ModelError(f"could not be downloaded ({'; '.join(said)})", next_step=advice)
+    raise ModelError(f"{part.stem} could not be downloaded ({'; '.join(said)})", next_step=advice)
 
 
 def fetch_text(url: str) -> str:
