@@ -1,0 +1,43 @@
+"""What a set consists of, for the record: names, hashes, sizes and licences."""
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dunrestore.datasets.pictures import Checked
+
+SOURCES = "sources.csv"
+
+
+def describe(folder: Path, pictures: Sequence[Checked]) -> dict[str, Any]:
+    """Plain JSON values: every clean picture's name, SHA-256 and licence, and a hash of them all.
+
+    Licences come from a ``sources.csv`` in the folder or beside it, with the columns ``file`` and
+    ``licence``; the file is named relative to where the table lies.
+    """
+    licences = _licences(folder)
+    rows = [
+        {
+            "name": p.pair.name,
+            "sha256": p.sha256,
+            "licence": licences.get(p.pair.target.resolve(), "not stated"),
+        }
+        for p in sorted(pictures, key=lambda p: p.pair.name)
+    ]
+    whole = hashlib.sha256("\n".join(f"{r['sha256']} {r['name']}" for r in rows).encode())
+    return {"pictures": len(rows), "sha256": whole.hexdigest(), "files": rows}
+
+
+def _licences(folder: Path) -> dict[Path, str]:
+    for place in (folder, folder.parent):
+        table = place / SOURCES
+        if table.is_file():
+            with table.open(encoding="utf-8-sig", newline="") as file:
+                return {
+                    (place / row["file"]).resolve(): row["licence"]
+                    for row in csv.DictReader(file)
+                    if row.get("file") and row.get("licence")
+                }
+    return {}

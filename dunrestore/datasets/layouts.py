@@ -1,0 +1,168 @@
+"""Which pictures of a folder belong together: by name, never by order.
+
+Three layouts are known:
+
+- the challenge's: ``train/NAME_masked.jpg``, ``train/NAME_mask.jpg``, ``train_gt/NAME.jpg``, and
+  the same for ``test``;
+- folders ``input/``, ``target/`` and optionally ``mask/``, also under their other usual names;
+- a plain folder of clean pictures, to be damaged on the fly.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dunrestore.errors import InputError, file_access_error
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".jp2", ".webp"})
+INPUTS = ("input", "inputs", "lq", "damaged", "masked")
+TARGETS = ("target", "targets", "gt", "clean", "ground_truth", "hq")
+MASKS = ("mask", "masks")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A clean picture, and its damaged counterpart if there is one."""
+
+    name: str
+    """Unique in its set; the clean file's path inside the set without its suffix."""
+    target: Path
+    """The clean picture."""
+    input: Path | None = None
+    """The damaged picture; None where damage is made on the fly."""
+    mask: Path | None = None
+    """Where it is damaged, if there is a file that says so: white on black."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that takes no part, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder holds."""
+
+    layout: str
+    """challenge, paired or clean."""
+    pairs: tuple[Pair, ...]
+    """In the order of their names."""
+    left_out: tuple[LeftOut, ...] = field(default=())
+
+
+def list_pairs(folder: Path, part: str = "train") -> Listing:
+    """Recognise a folder's layout and match its pictures.
+
+    Args:
+        folder: the data set.
+        part: ``train`` or ``test``, of the challenge's two.
+
+    Raises:
+        InputError: if there is no such folder, or no picture in it.
+        FileAccessError: if it cannot be read.
+    """
+    if not folder.is_dir():
+        raise InputError("there is no such folder", path=folder)
+    try:
+        listing = _recognise(folder, part)
+    except OSError as error:
+        raise file_access_error(error, folder) from error
+    if not listing.pairs:
+        reasons = f" ({len(listing.left_out)} files match nothing)" if listing.left_out else ""
+        raise InputError(
+            f"no pictures to train on{reasons}",
+            path=folder,
+            next_step="give a folder of pictures, or one with input/ and target/",
+        )
+    return listing
+
+
+def _recognise(folder: Path, part: str) -> Listing:
+    if (folder / f"{part}_gt").is_dir() and (folder / part).is_dir():
+        return _challenge(folder / part, folder / f"{part}_gt")
+    targets, inputs = _first(folder, TARGETS), _first(folder, INPUTS)
+    if targets is not None and inputs is not None:
+        return _paired(inputs, targets, _first(folder, MASKS))
+    clean = _pictures(targets or folder)
+    unique, left_out = _by_name(clean, targets or folder)
+    return Listing(
+        "clean", tuple(Pair(name, path) for name, path in sorted(unique.items())), left_out
+    )
+
+
+def _challenge(damaged: Path, clean: Path) -> Listing:
+    inputs: dict[str, Path] = {}
+    masks: dict[str, Path] = {}
+    left_out: list[LeftOut] = []
+    for path in _pictures(damaged):
+        stem = path.stem
+        if stem.endswith("_masked"):
+            inputs[stem.removesuffix("_masked")] = path
+        elif stem.endswith("_mask"):
+            masks[stem.removesuffix("_mask")] = path
+        else:
+            left_out.append(LeftOut(path, "is neither NAME_masked nor NAME_mask"))
+    return _match("challenge", inputs, _by_name(_pictures(clean), clean)[0], masks, left_out)
+
+
+def _paired(inputs: Path, targets: Path, masks: Path | None) -> Listing:
+    found, left_out = _by_name(_pictures(inputs), inputs)
+    clean, more = _by_name(_pictures(targets), targets)
+    left_out += more
+    masked: dict[str, Path] = {}
+    if masks is not None:
+        masked, more = _by_name(_pictures(masks), masks)
+        left_out += more
+    return _match("paired", found, clean, masked, list(left_out))
+
+
+def _match(
+    layout: str,
+    inputs: dict[str, Path],
+    targets: dict[str, Path],
+    masks: dict[str, Path],
+    left_out: list[LeftOut],
+) -> Listing:
+    left_out += [
+        LeftOut(path, "has no clean picture of that name")
+        for name, path in (inputs | masks).items()
+        if name not in targets
+    ]
+    left_out += [
+        LeftOut(path, "has no damaged picture of that name")
+        for name, path in targets.items()
+        if name not in inputs
+    ]
+    if masks:
+        unmasked = [name for name in inputs if name in targets and name not in masks]
+        left_out += [LeftOut(inputs[name], "has no mask of that name") for name in unmasked]
+    names = sorted(inputs.keys() & targets.keys())
+    pairs = [Pair(n, targets[n], inputs[n], masks.get(n)) for n in names if not masks or n in masks]
+    return Listing(layout, tuple(pairs), tuple(left_out))
+
+
+def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
+    present = {p.name.lower(): p for p in folder.iterdir() if p.is_dir()}
+    return next((present[name] for name in names if name in present), None)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    return sorted(
+        p for p in found if not any(part[0] == "." for part in p.relative_to(folder).parts)
+    )
+
+
+def _by_name(paths: list[Path], root: Path) -> tuple[dict[str, Path], tuple[LeftOut, ...]]:
+    """Files by their path below ``root`` without the suffix; two of one name are one too many."""
+    named: dict[str, Path] = {}
+    left_out: list[LeftOut] = []
+    for path in paths:
+        name = path.relative_to(root).with_suffix("").as_posix()
+        if name in named:
+            left_out.append(LeftOut(path, f"has the same name as {named[name].name}"))
+        else:
+            named[name] = path
+    return named, tuple(left_out)
