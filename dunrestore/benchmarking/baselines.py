@@ -15,8 +15,12 @@ from skimage.restoration import inpaint_biharmonic
 
 from dunrestore.errors import UsageError
 
-NEAR_WHITE = 225
-"""All three samples from here on (of 255) count as lost; measured in docs/decisions.md."""
+NEAR_WHITE = 250
+"""All three samples from here on (of 255) count as lost, where losses are still pure white."""
+
+NEAR_WHITE_NOISY = 215
+"""The same where noise or JPEG went over them. Each is the best single choice for its case,
+measured in docs/decisions.md: a user who looks at the scan would choose no worse."""
 
 RADIUS = 3
 """OpenCV's neighbourhood in pixels, as in its own examples."""
@@ -36,9 +40,9 @@ class Baseline:
     fill: Fill
 
 
-def near_white(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def near_white(picture: NDArray[np.uint8], *, noisy: bool) -> NDArray[np.bool_]:
     """Where a user without a mask would look for losses: (H, W) of (H, W, 3) RGB."""
-    return np.all(picture >= NEAR_WHITE, axis=2)
+    return np.all(picture >= (NEAR_WHITE_NOISY if noisy else NEAR_WHITE), axis=2)
 
 
 def choose(choice: Choice) -> list[Baseline]:

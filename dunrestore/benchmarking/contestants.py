@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dunrestore.benchmarking.baselines import NEAR_WHITE, Baseline, near_white
+from dunrestore.benchmarking.baselines import NEAR_WHITE, NEAR_WHITE_NOISY, Baseline, near_white
+from dunrestore.benchmarking.cases import Case, Pixels
 from dunrestore.benchmarking.results import Method
 from dunrestore.benchmarking.speed import multiply_adds
 from dunrestore.checkpoints.load import Model
@@ -18,21 +18,6 @@ from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.picture import restore_picture, restoring_network
 
 INPUT = "damaged input"
-
-Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One picture to restore, and what it should become."""
-
-    image: str
-    truth: Pixels
-    """(H, W, 3) RGB."""
-    damaged: Pixels
-    """(H, W, 3) RGB."""
-    mask: NDArray[np.bool_] | None
-    """(H, W), True where the picture is damaged; None if that is not known."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +46,12 @@ def from_baseline(baseline: Baseline) -> list[Contestant]:
     blind = Method(
         f"near-white + {baseline.title}",
         "blind",
-        {"fill": baseline.key, "near_white": NEAR_WHITE},
+        {"fill": baseline.key, "near_white": [NEAR_WHITE, NEAR_WHITE_NOISY]},
     )
     oracle = Method(f"true mask + {baseline.title}", "oracle", {"fill": baseline.key})
 
     def fill_near_white(case: Case) -> tuple[Pixels, ...]:
-        return (baseline.fill(case.damaged, near_white(case.damaged)),)
+        return (baseline.fill(case.damaged, near_white(case.damaged, noisy=case.noisy)),)
 
     def fill_mask(case: Case) -> tuple[Pixels, ...]:
         assert case.mask is not None

@@ -106,7 +106,8 @@ def _leaders(
         ours = [d for d in differences if d.quantity == key and best in (d.first, d.second)]
         seen = [d if d.first == best else turned(d) for d in ours]
         beaten = {d.second for d in seen if d.verdict == "better"}
-        found[key] = frozenset(means) - beaten
+        if all(d.verdict != "too few pictures" for d in seen):
+            found[key] = frozenset(means) - beaten
     return found
 
 

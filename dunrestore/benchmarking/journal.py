@@ -65,7 +65,8 @@ class Journal:
             self.path.write_text(whole, encoding="utf-8")
         for line in whole.splitlines():
             entry = json.loads(line)
-            self.rows[entry.pop("key")] = Row(**entry)
+            key = entry.pop("key")
+            self.rows[key] = Row(**entry)
 
     def add(self, key: str, row: Row) -> None:
         """Keep a row; failed ones are not kept, so that the next run tries them again."""

@@ -59,12 +59,14 @@ def _page_table(table: tables.Table) -> PageTable:
 
 def _plots(results: Results, findings: Sequence[Findings]) -> list[tuple[str, str]]:
     made: list[tuple[str, str]] = []
+    slots = {method.name: index for index, method in enumerate(results.methods)}
     noisy = tables.noise_blocks(findings)
     if len(noisy) > 1:
         series = [
             plots.Series(
                 tables.method_title(method),
                 tuple(_mean(found, method.name, "psnr") for found in noisy),
+                slots[method.name],
                 dashed=method.kind == "oracle",
             )
             for method in noisy[0].methods
@@ -73,7 +75,7 @@ def _plots(results: Results, findings: Sequence[Findings]) -> list[tuple[str, st
         made.append(("PSNR against noise", plots.lines(categories, series, "PSNR, dB")))
     first = findings[0]
     points = [
-        plots.Point(speed.method, speed.mpixels_per_second, mean)
+        plots.Point(speed.method, speed.mpixels_per_second, mean, slots[speed.method])
         for speed in results.speed
         if (mean := _mean(first, speed.method, "psnr")) is not None
     ]

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from dunrestore.benchmarking.contestants import Case, Contestant
+from dunrestore.benchmarking.cases import Case
+from dunrestore.benchmarking.contestants import Contestant
 from dunrestore.benchmarking.journal import row_key
 from dunrestore.benchmarking.results import Kind
 from dunrestore.errors import file_access_error

@@ -1,12 +1,10 @@
 """What is done to the pictures before they are restored: blocks of one damage and one noise."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
+from dunrestore.degradations.fills import Fill
 from dunrestore.errors import UsageError
-
-Fill = Literal["white", "plaster", "grey", "dark"]
 
 NOISE_TITLES = {
     "none": "no noise",
@@ -27,9 +25,9 @@ class Block:
     title: str
     """As the tables call it."""
     damage: str | None = None
-    """Recipe of ``degradations`` for losses; None leaves the pictures as they are."""
-    fill: Fill = "white"
-    """What the losses are filled with."""
+    """Recipe or kind of ``degradations``; None leaves the pictures as they are."""
+    fill: Fill | None = None
+    """What losses are filled with; None for what the recipe says."""
     noise: str = "none"
     """none, gaussian-SIGMA or jpeg-QUALITY, on top of the damage."""
 
@@ -43,8 +41,11 @@ class Protocol:
     seed: int = 0
     """Together with a picture's name it fixes that picture's losses and noise, whatever other
     pictures there are; all blocks share a picture's losses."""
-    coverage: tuple[float, float] = field(default=(0.05, 0.15))
-    """Each picture's share of lost pixels is drawn evenly between these."""
+    coverage: tuple[float, float] | None = (0.05, 0.15)
+    """Each picture's share of lost pixels is drawn between these, evenly on a logarithmic scale;
+    None for what the recipe says."""
+    damaged_pairs: bool = False
+    """Whether the set's own damaged pictures are restored; else its clean ones are damaged."""
 
 
 def challenge(name: str, fill: Fill = "white", noise: str = "none") -> Block:

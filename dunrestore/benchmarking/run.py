@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from dunrestore.benchmarking.cases import Source, make_case
-from dunrestore.benchmarking.contestants import Case, Contestant, Pixels
+from dunrestore.benchmarking.cases import Case, Pixels, Source, make_case
+from dunrestore.benchmarking.contestants import Contestant
 from dunrestore.benchmarking.journal import Journal, row_key
 from dunrestore.benchmarking.previews import Previews
 from dunrestore.benchmarking.protocol import Block, Protocol
@@ -134,7 +134,9 @@ def _warm_up(contestant: Contestant, case: Case) -> None:
     corner = slice(WARM_UP_SIDE), slice(WARM_UP_SIDE)
     mask = None if case.mask is None else case.mask[corner]
     try:
-        contestant.restore(Case(case.image, case.truth[corner], case.damaged[corner], mask))
+        contestant.restore(
+            Case(case.image, case.truth[corner], case.damaged[corner], mask, case.noisy)
+        )
     except Exception:  # it will fail again, and be reported, where it counts
         log.debug("%s failed while warming up", contestant.methods[0].name, exc_info=True)
 

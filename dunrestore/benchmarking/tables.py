@@ -97,15 +97,15 @@ def differences(found: Findings, quantity: str) -> Table | None:
             difference = found.difference(model.name, other.name, quantity)
             if difference is None:
                 continue
-            digits = QUANTITIES[quantity].digits
             interval = "n/a"
             if difference.low is not None and difference.high is not None:
-                interval = f"{difference.low:+.{digits}f} to {difference.high:+.{digits}f}"
+                low, high = (_signed(quantity, v) for v in (difference.low, difference.high))
+                interval = f"{low} to {high}"
             rows.append(
                 (
                     Cell(model.name),
                     Cell(method_title(other)),
-                    Cell(f"{difference.mean:+.{digits}f}"),
+                    Cell(_signed(quantity, difference.mean)),
                     Cell(interval),
                     Cell(difference.verdict, difference.verdict == "better"),
                 )
@@ -116,6 +116,11 @@ def differences(found: Findings, quantity: str) -> Table | None:
     unit = QUANTITIES[quantity].unit
     mean = f"mean, {unit}" if unit else "mean"
     return Table(title, ("Model", "against", mean, "95 % interval", "the model is"), tuple(rows))
+
+
+def _signed(quantity: str, value: float) -> str:
+    digits = QUANTITIES[quantity].digits
+    return f"{round(value, digits) + 0.0:+.{digits}f}"  # + 0.0: never -0.00
 
 
 def has_parts(found: Findings) -> bool:

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
-
-from dunrestore.cli import console
 
 if TYPE_CHECKING:
     from dunrestore.benchmarking.tables import Table
 
-WIDEST = 200
+_wide = Console(highlight=False, width=240)
 """Figures are never cut: off a terminal, and on a narrow one, tables take what they need."""
 
 
@@ -29,6 +28,6 @@ def show(table: "Table", *, text_columns: Sequence[int] = (0,)) -> None:
         shown.add_column(Text(column), justify=justify, no_wrap=True)
     for row in table.rows:
         shown.add_row(*(Text(cell.text, style="bold" if cell.leading else "") for cell in row))
-    console.data.print(shown, width=WIDEST, crop=False)
+    _wide.print(shown)
     if table.note:
-        console.data.print(table.note, markup=False)
+        _wide.print(table.note, markup=False)

@@ -21,6 +21,8 @@ class Series:
 
     name: str
     values: tuple[float | None, ...]
+    slot: int
+    """Which colour and marker: one method has one slot in all plots."""
     dashed: bool = False
 
 
@@ -31,6 +33,7 @@ class Point:
     name: str
     x: float
     y: float
+    slot: int
 
 
 def lines(categories: Sequence[str], series: Sequence[Series], y_title: str) -> str:
@@ -50,11 +53,11 @@ def lines(categories: Sequence[str], series: Sequence[Series], y_title: str) -> 
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         dash = ' stroke-dasharray="5 4"' if one.dashed else ""
         parts.append(
-            f'<polyline fill="none" stroke="{_colour(index)}" stroke-width="2"{dash}'
+            f'<polyline fill="none" stroke="{_colour(one.slot)}" stroke-width="2"{dash}'
             f' points="{path}"/>'
         )
-        parts += [_marker(index, x, y) for x, y in places]
-        parts.append(_legend(index, one.name))
+        parts += [_marker(one.slot, x, y) for x, y in places]
+        parts.append(_legend(index, one.slot, one.name))
     return _svg(parts)
 
 
@@ -77,8 +80,8 @@ def scatter(points: Sequence[Point], x_title: str, y_title: str) -> str:
         parts.append(_text(x, HEIGHT - BOTTOM + 20, f"{10.0**power:g}", "middle"))
     parts.append(_text(LEFT + _inner_width() / 2, HEIGHT - 8, x_title, "middle"))
     for index, point in enumerate(points):
-        parts.append(_marker(index, across(logs[index]), scale.y(point.y)))
-        parts.append(_legend(index, point.name))
+        parts.append(_marker(point.slot, across(logs[index]), scale.y(point.y)))
+        parts.append(_legend(index, point.slot, point.name))
     return _svg(parts)
 
 
@@ -129,24 +132,24 @@ def _text(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _colour(index: int) -> str:
-    return COLOURS[index % len(COLOURS)]
+def _colour(slot: int) -> str:
+    return COLOURS[slot % len(COLOURS)]
 
 
-def _marker(index: int, x: float, y: float) -> str:
-    colour = _colour(index)
+def _marker(slot: int, x: float, y: float) -> str:
+    colour = _colour(slot)
     shapes = (
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>',
         f'<rect x="{x - 4.5:.1f}" y="{y - 4.5:.1f}" width="9" height="9" fill="{colour}"/>',
         f'<path d="M{x:.1f} {y - 6:.1f}l6 10h-12z" fill="{colour}"/>',
         f'<path d="M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z" fill="{colour}"/>',
     )
-    return shapes[index % len(shapes)]
+    return shapes[slot % len(shapes)]
 
 
-def _legend(index: int, name: str) -> str:
-    x, y = WIDTH - RIGHT + 20, TOP + 14 + 22 * index
-    return _marker(index, x, y - 4) + _text(x + 14, y, name, "start")
+def _legend(line: int, slot: int, name: str) -> str:
+    x, y = WIDTH - RIGHT + 20, TOP + 14 + 22 * line
+    return _marker(slot, x, y - 4) + _text(x + 14, y, name, "start")
 
 
 def _svg(parts: Sequence[str]) -> str:

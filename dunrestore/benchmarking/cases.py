@@ -1,0 +1,122 @@
+"""The pictures of a set, and what a block makes of each."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dunrestore.benchmarking.protocol import Block, Protocol
+from dunrestore.benchmarking.reading import read_mask, read_rgb
+from dunrestore.degradations.recipes import KINDS, RECIPES, Damage, Recipe, degrade_samples
+from dunrestore.degradations.seeds import generator_for
+from dunrestore.errors import InputError, UsageError
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One picture of the set: clean, or a pair.
+
+    Attributes:
+        name: path in its folder without extension.
+        truth: the clean picture.
+        input: the damaged one of a pair; None where damage is to be added.
+        mask: of the pair, if it has one.
+        sha256: of these files, by what they are.
+    """
+
+    name: str
+    truth: Path
+    input: Path | None
+    mask: Path | None
+    sha256: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture to restore, and what it should become.
+
+    Attributes:
+        image: the picture's name.
+        truth: (H, W, 3) RGB.
+        damaged: (H, W, 3) RGB.
+        mask: (H, W), True where the picture is damaged; None if that is not known.
+        noisy: whether noise or JPEG went over the damage, so that losses have no single colour.
+    """
+
+    image: str
+    truth: Pixels
+    damaged: Pixels
+    mask: NDArray[np.bool_] | None
+    noisy: bool = False
+
+
+def make_case(source: Source, block: Block, protocol: Protocol) -> Case:
+    """Read a picture and damage it as a block says.
+
+    The losses depend on the protocol's seed and the picture's name alone, so that they are the
+    same in every block, whatever other pictures there are.
+
+    Raises:
+        InputError: if a file cannot be read, or the sizes of a pair differ.
+    """
+    truth = read_rgb(source.truth)
+    given = truth if source.input is None else read_rgb(source.input)
+    if given.shape != truth.shape:
+        raise InputError(
+            f"{given.shape[1]}x{given.shape[0]} pixels, but its truth has"
+            f" {truth.shape[1]}x{truth.shape[0]}",
+            path=source.input,
+        )
+    mask = None if source.mask is None else read_mask(source.mask, truth.shape[:2])
+    recipe = recipe_of(block, protocol)
+    rng = generator_for(protocol.seed, unicodedata.normalize("NFC", source.name))
+    damaged, added = degrade_samples(given, recipe, rng)
+    if recipe.damages or source.input is None:
+        mask = added if mask is None else mask | added
+    from_jpeg = source.input is not None and source.input.suffix.lower() in (".jpg", ".jpeg")
+    noisy = from_jpeg or recipe.gaussian[1] > 0 or recipe.jpeg is not None
+    return Case(source.name, truth, np.asarray(damaged, dtype=np.uint8), mask, noisy)
+
+
+def recipe_of(block: Block, protocol: Protocol) -> Recipe:
+    """What a block does to a picture, in the words of ``degradations``.
+
+    Raises:
+        UsageError: unknown damage, or a fill for damage that takes none.
+    """
+    recipe = _damage(block.damage)
+    try:
+        damages = tuple(
+            replace(
+                damage,
+                coverage=protocol.coverage or damage.coverage,
+                fills=(block.fill,) if block.fill and KINDS[damage.kind].fill else damage.fills,
+            )
+            for damage in recipe.damages
+        )
+        recipe = replace(recipe, damages=damages)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    kind, _, amount = block.noise.partition("-")
+    if kind == "gaussian":
+        return replace(recipe, gaussian=(float(amount),) * 2, gaussian_probability=1.0)
+    if kind == "jpeg":
+        return replace(recipe, jpeg=(int(amount),) * 2, jpeg_probability=1.0)
+    return recipe
+
+
+def _damage(name: str | None) -> Recipe:
+    if name is None:
+        return Recipe()
+    if name in RECIPES:
+        return RECIPES[name]
+    if name in KINDS:
+        return Recipe((Damage(name),))
+    raise UsageError(
+        f"unknown damage {name!r}", next_step=f"choose from {', '.join([*RECIPES, *KINDS])}"
+    )
