@@ -24,6 +24,13 @@ class Verbosity(IntEnum):
     VERBOSE = 2
 
 
+class _ToTerminal(logging.Handler):
+    """Log records through the console, which prints them above a progress bar, not into it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record))
+
+
 def set_up(
     *, quiet: bool = False, verbose: bool = False, log_file: Path | None = None
 ) -> Verbosity:
@@ -31,7 +38,7 @@ def set_up(
     logger = logging.getLogger("dunrestore")
     logger.setLevel(logging.DEBUG)
     logger.handlers.clear()
-    to_terminal = logging.StreamHandler(sys.stderr)
+    to_terminal = _ToTerminal()
     to_terminal.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     to_terminal.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING)
     logger.addHandler(to_terminal)
