@@ -1,0 +1,58 @@
+"""``manifest-sha256.txt``: hashes of outputs and records, as bagit and sha256sum read them."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from dunrestore.checkpoints.record import sha256_of
+from dunrestore.errors import InputError, file_access_error
+from dunrestore.provenance.beside import write_text
+
+NAME = "manifest-sha256.txt"
+_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
+_ESCAPES = {"%": "%25", "\n": "%0A", "\r": "%0D"}
+
+
+def write(folder: Path, files: Iterable[Path]) -> Path:
+    """Write the hashes of ``files``, which lie in ``folder`` or below it.
+
+    Raises:
+        FileAccessError: if a file cannot be read, or the list not written.
+    """
+    names = {file.relative_to(folder).as_posix(): file for file in files}
+    lines = [f"{sha256_of(names[name])}  {_escaped(name)}\n" for name in sorted(names)]
+    path = folder / NAME
+    write_text(path, "".join(lines))
+    return path
+
+
+def read(folder: Path) -> dict[str, str]:
+    """Hash by name (its path inside the folder); empty if there is no list.
+
+    Raises:
+        InputError: if it is not such a list.
+        FileAccessError: if it cannot be opened.
+    """
+    path = folder / NAME
+    try:
+        # Not splitlines: names may hold separators that only Unicode knows.
+        lines = path.read_text("utf-8", "surrogateescape").split("\n")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise file_access_error(error, path) from error
+    found: dict[str, str] = {}
+    for line in filter(None, lines):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise InputError("this is no list of hashes", path=path)
+        found[_unescaped(match[2])] = match[1].lower()
+    return found
+
+
+def _escaped(name: str) -> str:
+    return "".join(_ESCAPES.get(letter, letter) for letter in name)
+
+
+def _unescaped(name: str) -> str:
+    return name.replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%")

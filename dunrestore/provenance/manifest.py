@@ -1,0 +1,82 @@
+"""The run manifest: one line of JSON for each thing that happened, never rewritten.
+
+A line is on the disk when ``append`` returns, so that after any accident the file says what was in
+hand and what was done.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dunrestore.errors import file_access_error
+from dunrestore.provenance import record
+
+NAME = "manifest.jsonl"
+
+
+class Manifest:
+    """An open manifest; several processes may append to one file.
+
+    Args:
+        path: the file; it is made if there is none.
+
+    Raises:
+        FileAccessError: if it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = path.open("ab", buffering=0)
+            if _ends_within_a_line(path):  # the machine died while a line was written
+                self._file.write(b"\n")
+        except OSError as error:
+            raise file_access_error(error, path) from error
+
+    def append(self, event: str, **values: Any) -> None:
+        """Add one line and wait until it is on the disk.
+
+        Raises:
+            FileAccessError: if it cannot be written.
+        """
+        line = record.to_json({"event": event, "time": record.now(), **values}) + "\n"
+        try:
+            self._file.write(line.encode("utf-8"))
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise file_access_error(error, self.path) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def events(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The lines of a manifest, oldest first; a line that was cut short is left out.
+
+    Raises:
+        FileAccessError: if there is one that cannot be read.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise file_access_error(error, path) from error
+    for line in lines:
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(values, dict):
+            yield values
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
