@@ -20,7 +20,7 @@ def main():
     for path in sorted(folder.glob("*.safetensors")):
         name, sha256, size = path.stem, sha256_of(path), path.stat().st_size
         checkpoint = read(path)
-        facts = cards.facts_of(checkpoint.description, sha256, size)
+        facts = cards.file_facts(checkpoint.description, sha256, size)
         card = cards.render(name, checkpoint.description.card, facts)
         path.with_suffix(".md").write_text(card, encoding="utf-8")
         index[name] = {"sha256": sha256, "size": size}

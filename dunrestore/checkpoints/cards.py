@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from dunrestore.checkpoints.header import Description
+from dunrestore.checkpoints.header import Description, read_description
+from dunrestore.checkpoints.record import sha256_of
+from dunrestore.checkpoints.store import Status
 
 _HEADINGS = {
     "intended_use": "What it is for",
@@ -43,7 +45,33 @@ def render(name: str, card: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def facts_of(description: Description, sha256: str, size: int) -> dict[str, Any]:
+def card_of(status: Status) -> dict[str, Any]:
+    """What is known of a model: by the catalogue, by the record, and by its own file."""
+    card = dict(status.entry.card) if status.entry else {}
+    if status.record:
+        card |= status.record.card
+    if status.path is not None and status.path.suffix == ".safetensors":
+        card |= read_description(status.path).card
+    return card
+
+
+def facts_of(status: Status) -> dict[str, Any]:
+    """Architecture, config, hash, size, and where a model came from."""
+    facts: dict[str, Any] = {}
+    entry, record, file = status.entry, status.record, status.path
+    if file is not None and file.suffix == ".safetensors":
+        facts = file_facts(read_description(file), sha256_of(file), status.size)
+    elif entry is not None:
+        facts = {"architecture": entry.architecture, **flat(entry.config)}
+        facts |= {"size": size_of(status), "SHA-256": _known_hash(status)}
+    if record is not None:
+        facts |= {"from": record.source, "since": record.date}
+    if file is not None:
+        facts["file"] = file
+    return facts
+
+
+def file_facts(description: Description, sha256: str, size: int) -> dict[str, Any]:
     """Architecture, config, hash and size of a model file of ours."""
     return {
         "architecture": description.architecture,
@@ -51,6 +79,21 @@ def facts_of(description: Description, sha256: str, size: int) -> dict[str, Any]
         "size": f"{size / 1e6:.1f} MB",
         "SHA-256": sha256,
     }
+
+
+def size_of(status: Status) -> str:
+    """Size for people; with a tilde if the file is not here."""
+    about = "" if status.path is not None or not status.size else "~"
+    return f"{about}{status.size / 1e6:.1f} MB" if status.size else ""
+
+
+def _known_hash(status: Status) -> str:
+    if status.record is not None:
+        return status.record.sha256
+    known = status.entry.sha256 if status.entry else ""
+    if not known:
+        return "not known; recorded on first use"
+    return known if len(known) == 64 else f"{known}... (no more is known; recorded on first use)"
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

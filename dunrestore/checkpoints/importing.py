@@ -1,11 +1,13 @@
 """Import: a published file, CAR's folder or a training result becomes a model with a name."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from dunrestore.checkpoints import formats
-from dunrestore.checkpoints.entries import check_name
+from dunrestore.checkpoints.entries import Entry, check_name
+from dunrestore.checkpoints.header import Description
 from dunrestore.checkpoints.load import hash_model
 from dunrestore.checkpoints.pull import check_against, check_content
 from dunrestore.checkpoints.record import Record, sha256_of
@@ -39,42 +41,52 @@ def import_model(
     entry = store.entries.get(name)
     _check_free(store, name, replace)
     checkpoint = formats.read(path)
-    architecture = checkpoint.description.architecture
     original = hash_model(Located(name, path, {}))
-    card = {
-        "title": f"{ARCHITECTURES[architecture].title}, imported",
-        **({} if entry is None else entry.card),
-        **checkpoint.description.card,
-        "imported_from": path.resolve().name,
-        "original_sha256": original,
-    }
-    if licence:
-        card["licence"] = licence
-    card.setdefault("licence", "unknown: ask whoever published it before you pass it on")
     if entry is not None:
         check_content(entry, checkpoint.description)
         if path.is_file():
             check_against(entry, "", original)
+    card = _card(checkpoint.description, entry, path, original)
+    if licence:
+        card["licence"] = licence
     with store.lock(name):
-        target = store.folder / name / FILE
-        formats.save(target, checkpoint.network(), architecture, card, dtype=torch.float32)
-        record = Record(
-            name=name,
-            file=FILE,
-            sha256=sha256_of(target),
-            size=target.stat().st_size,
-            origin="import",
-            source=path.resolve().name,
-            original_sha256=original,
-            card=card,
-        )
-        try:
-            record.write(target.parent)
-        except OSError as error:
-            raise file_access_error(error, target.parent) from error
+        _write(store.folder / name, checkpoint, card)
     found = store.find(name)
     assert found is not None, "it was put there just now"
     return found
+
+
+def _card(
+    description: Description, entry: Entry | None, path: Path, original: str
+) -> dict[str, Any]:
+    return {
+        "title": f"{ARCHITECTURES[description.architecture].title}, imported",
+        "licence": "unknown: ask whoever published it before you pass it on",
+        **({} if entry is None else entry.card),
+        **description.card,
+        "imported_from": path.resolve().name,
+        "original_sha256": original,
+    }
+
+
+def _write(folder: Path, checkpoint: formats.Checkpoint, card: dict[str, Any]) -> None:
+    target = folder / FILE
+    architecture = checkpoint.description.architecture
+    formats.save(target, checkpoint.network(), architecture, card, dtype=torch.float32)
+    record = Record(
+        name=folder.name,
+        file=FILE,
+        sha256=sha256_of(target),
+        size=target.stat().st_size,
+        origin="import",
+        source=card["imported_from"],
+        original_sha256=card["original_sha256"],
+        card=card,
+    )
+    try:
+        record.write(folder)
+    except OSError as error:
+        raise file_access_error(error, folder) from error
 
 
 def _check_free(store: Store, name: str, replace: bool) -> None:

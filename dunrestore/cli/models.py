@@ -54,6 +54,8 @@ _STATES = {
 @app.command("list")
 def list_models(cache_dir: CacheDir = None, catalog: Catalog = None, as_json: Json = False) -> None:
     """Show every model that has a name, and whether it is here."""
+    from dunrestore.checkpoints import cards
+
     store = _store(cache_dir, catalog)
     found = [store.status(name) for name in store.names()]
     if as_json:
@@ -65,7 +67,9 @@ def list_models(cache_dir: CacheDir = None, catalog: Catalog = None, as_json: Js
     table.add_column("SIZE", justify="right", no_wrap=True)
     table.add_column("WHAT IT IS")
     for status in found:
-        table.add_row(status.name, status.state, _size(status), _card(status).get("title", ""))
+        table.add_row(
+            status.name, status.state, cards.size_of(status), cards.card_of(status).get("title", "")
+        )
     _print_table(table)
     for state in dict.fromkeys(status.state for status in found):
         console.say(f"{state}: {_STATES[state]}")
@@ -80,9 +84,10 @@ def show(
 
     status = _store(cache_dir, catalog).status(name)
     if as_json:
-        console.print_json(_as_json(status) | {"card": _card(status)})
+        console.print_json(_as_json(status) | {"card": cards.card_of(status)})
         return
-    text = cards.render(status.name, _card(status), _facts(status))
+    facts = {"state": f"{status.state} ({_STATES[status.state]})", **cards.facts_of(status)}
+    text = cards.render(status.name, cards.card_of(status), facts)
     if console.data.is_terminal:
         console.data.print(Markdown(text), soft_wrap=False)
     else:
@@ -233,52 +238,10 @@ def _store(cache_dir: Path | None, catalog: str | None, *, offline: bool = False
     return Store(cache_dir, read_catalogue(catalog) if catalog else ())
 
 
-def _card(status: "Status") -> dict[str, Any]:
-    from dunrestore.checkpoints.header import read_description
-
-    card = dict(status.entry.card) if status.entry else {}
-    if status.record:
-        card |= status.record.card
-    if status.path is not None and status.path.suffix == ".safetensors":
-        card |= read_description(status.path).card
-    return card
-
-
-def _facts(status: "Status") -> dict[str, Any]:
-    from dunrestore.checkpoints import cards
-    from dunrestore.checkpoints.header import read_description
-    from dunrestore.checkpoints.record import sha256_of
-
-    facts: dict[str, Any] = {"state": f"{status.state} ({_STATES[status.state]})"}
-    entry, record, file = status.entry, status.record, status.path
-    if file is not None and file.suffix == ".safetensors":
-        facts |= cards.facts_of(read_description(file), sha256_of(file), status.size)
-    elif entry is not None:
-        facts |= {"architecture": entry.architecture, **cards.flat(entry.config)}
-        facts |= {"size": _size(status), "SHA-256": _known_hash(status)}
-    if record is not None:
-        facts |= {"from": record.source, "since": record.date}
-    if file is not None:
-        facts["file"] = file
-    return facts
-
-
-def _known_hash(status: "Status") -> str:
-    if status.record is not None:
-        return status.record.sha256
-    known = status.entry.sha256 if status.entry else ""
-    if not known:
-        return "not known; recorded on first use"
-    return known if len(known) == 64 else f"{known}... (no more is known; recorded on first use)"
-
-
-def _size(status: "Status") -> str:
-    about = "" if status.path is not None or not status.size else "~"
-    return f"{about}{status.size / 1e6:.1f} MB" if status.size else ""
-
-
 def _as_json(status: "Status") -> dict[str, Any]:
-    entry, card = status.entry, _card(status)
+    from dunrestore.checkpoints import cards
+
+    entry, card = status.entry, cards.card_of(status)
     return {
         "name": status.name,
         "state": status.state,
