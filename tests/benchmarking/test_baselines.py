@@ -14,8 +14,10 @@ def picture():
 
 
 def test_near_white_needs_all_three_samples():
-    picture = np.array([[[225, 225, 225], [255, 255, 224], [255, 240, 230]]], dtype=np.uint8)
-    assert baselines.near_white(picture).tolist() == [[True, False, True]]
+    picture = np.array([[[250, 250, 250], [255, 255, 249], [255, 215, 230]]], dtype=np.uint8)
+    assert baselines.near_white(picture, noisy=False).tolist() == [[True, False, False]]
+    assert baselines.near_white(picture, noisy=True).tolist() == [[True, True, True]]
+    assert not baselines.near_white(picture - 36, noisy=True).any()
 
 
 @pytest.mark.parametrize("baseline", baselines.choose("all"), ids=lambda b: b.key)
