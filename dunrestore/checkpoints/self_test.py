@@ -31,8 +31,14 @@ TOLERANCE: Mapping[str, tuple[float, float]] = {
     "bf16": (16 / 255, 0.5 / 255),
     "fp16": (4 / 255, 0.25 / 255),
 }
-"""Largest and mean deviation that pass, in [0, 1], by precision; several times what a trained
+"""Deviation that 99.8 % of the samples stay within, and mean deviation, in [0, 1], by precision.
+
+The remaining samples are for networks that decide pixel by pixel what is lost, where rounding may
+tip a decision at the edge of a loss. Several times what a trained
 HINet showed on a processor (``docs/decisions.md``), with room for TensorFloat-32 in fp32."""
+
+WITHIN = 0.998
+"""Share of the samples that the first limit is for."""
 
 Pixels = NDArray[np.float32]
 
@@ -43,6 +49,8 @@ class Outcome:
 
     device: str
     precision: str
+    deviation: float
+    """What 99.8 % of the samples stay within, in [0, 1]."""
     largest: float
     """Largest deviation of a sample, in [0, 1]."""
     mean: float
@@ -53,8 +61,8 @@ class Outcome:
     @property
     def passed(self) -> bool:
         """Whether it is within the tolerance of its precision."""
-        largest, mean = TOLERANCE[self.precision]
-        return not self.error and self.largest <= largest and self.mean <= mean
+        deviation, mean = TOLERANCE[self.precision]
+        return not self.error and self.deviation <= deviation and self.mean <= mean
 
 
 def picture() -> Pixels:
@@ -89,9 +97,11 @@ def run(network: nn.Module, reference: Pixels) -> Iterator[Outcome]:
             difference = np.abs(restore_picture(network, device, precision) - reference)
         except (RuntimeError, DunrestoreError) as error:  # a driver's fault is a result as well
             cause = (str(error).splitlines() or [type(error).__name__])[0]
-            yield Outcome(device, precision, 1.0, 1.0, cause)
+            yield Outcome(device, precision, 1.0, 1.0, 1.0, cause)
         else:
-            yield Outcome(device, precision, float(difference.max()), float(difference.mean()))
+            within = float(np.quantile(difference, WITHIN))
+            largest, mean = float(difference.max()), float(difference.mean())
+            yield Outcome(device, precision, within, largest, mean)
 
 
 def present() -> list[tuple[str, str]]:

@@ -263,7 +263,7 @@ def _verdict_table(verdicts: "list[Verdict]") -> Table:
         result = verdict.problem or f"ok {verdict.sha256[:16]}..."
         table.add_row(verdict.name, "hash", f"{result}{verdict.note and f'; {verdict.note}'}")
         for o in verdict.outcomes:
-            deviation = f"largest deviation {255 * o.largest:.2f}, mean {255 * o.mean:.3f} of 255"
+            deviation = f"within {255 * o.deviation:.2f}/255, mean {255 * o.mean:.3f}/255"
             word = "ok" if o.passed else "FAILED"
             table.add_row("", f"{o.device} {o.precision}", f"{word}, {o.error or deviation}")
     return table
@@ -281,6 +281,7 @@ def _verdict_json(verdict: "Verdict") -> dict[str, Any]:
                 "device": outcome.device,
                 "precision": outcome.precision,
                 "passed": outcome.passed,
+                "deviation": outcome.deviation,
                 "largest_deviation": outcome.largest,
                 "mean_deviation": outcome.mean,
                 "error": outcome.error,

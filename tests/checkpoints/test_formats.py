@@ -21,6 +21,7 @@ CONFIGS = {
     "edsr": EDSR,
     "car": CAR | {"edsr": EDSR},
     "arin": {"car": CAR | {"edsr": EDSR}, "hinet": HINET},
+    "guided": {"finder_width": 2, "finder_depth": 2, "hinet": HINET | {"in_channels": 7}},
 }
 CARD = {"title": "千佛洞", "licence": "MIT", "figures": {"psnr_db": 31.5}}
 

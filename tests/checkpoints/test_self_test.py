@@ -47,6 +47,19 @@ def test_a_slightly_wrong_result_fails(network):
     assert not any(outcome.passed for outcome in outcomes)
 
 
+def test_a_handful_of_tipped_pixels_passes_and_more_do_not(network, monkeypatch):
+    reference = self_test.restore_picture(network, "cpu", "fp32")
+
+    def spoil(pixels):
+        spoilt = reference.copy()
+        spoilt.reshape(-1, 3)[:pixels] += 0.2
+        monkeypatch.setattr(self_test, "restore_picture", lambda *_: spoilt)
+        return next(self_test.run(network, reference)).passed
+
+    assert spoil(10)
+    assert not spoil(40)
+
+
 def test_a_crash_of_a_device_is_a_result(network, monkeypatch):
     def crash(*_):
         raise RuntimeError("CUDA error: an illegal memory access\nmore")
