@@ -6,6 +6,7 @@ After ITU-T T.81, JFIF 1.02, and the XMP and ICC specifications for what goes in
 import io
 import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -87,8 +88,9 @@ def read(data: bytes, max_mpixels: float) -> Document:
     try:
         # Unlike the other decoders at hand, this one can be told to refuse damaged scan data.
         space = "GRAY" if components == 1 else "RGB"
-        samples: Any = simplejpeg.decode_jpeg(data[:end], colorspace=space, strict=True)
-        opened = JpegImagePlugin.JpegImageFile(io.BytesIO(data[:end]))
+        bare = _without_metadata(data[:end], segments)
+        samples: Any = simplejpeg.decode_jpeg(bare, colorspace=space, strict=True)
+        opened = JpegImagePlugin.JpegImageFile(io.BytesIO(bare))
         tables = {key: tuple(table) for key, table in opened.quantization.items()}
         subsampling = JpegImagePlugin.get_sampling(opened)
     except (RuntimeError, ValueError, OSError, SyntaxError, struct.error) as error:
@@ -105,6 +107,8 @@ def read(data: bytes, max_mpixels: float) -> Document:
     encoding = Encoding("grey" if components == 1 else "rgb")
     shaped = samples.reshape(height, width, components)
     bound = [name for mark, name in _ONLY_HERE.items() if any(mark in d[:40] for _, d in segments)]
+    if _icc(segments) is None and any(d.startswith(ICC_MARK) for _, d in segments):
+        bound.append("ICC profile (incomplete in the source)")
     if source.trailing:
         bound.append("data after the picture's end")
     page = Picture(shaped, encoding, _metadata(source.segments), source, tuple(bound))
@@ -136,6 +140,18 @@ def _segments(data: bytes) -> tuple[list[Segment], int]:
             at = found.start()
 
 
+def _without_metadata(data: bytes, segments: list[Segment]) -> bytes:
+    """The JPEG with only what decoding needs: a damaged profile says nothing about the samples."""
+    first_scan = next(i for i, (marker, _) in enumerate(segments) if marker == SOS)
+    parts = [b"\xff\xd8"]
+    at = 2
+    for marker, body in segments[:first_scan]:
+        at = data.index(bytes([0xFF, marker]), at) + 4 + len(body)
+        if marker in (APP0, APP14) or not (APP0 <= marker <= 0xEF or marker == COM):
+            parts.append(_segment(marker, body))
+    return b"".join([*parts, data[at:]])
+
+
 def _is_rgb(segments: list[Segment], frame: bytes) -> bool:
     adobe = next((d for m, d in segments if m == APP14 and d[:5] == b"Adobe"), b"")
     if len(adobe) >= 12:
@@ -151,12 +167,11 @@ def _metadata(segments: tuple[Segment, ...]) -> Metadata:
         return next((d[len(mark) :] for d in found), None)
 
     exif = first(APP1, EXIF_MARK)
-    icc = sorted(d[len(ICC_MARK) :] for m, d in segments if m == APP2 and d.startswith(ICC_MARK))
     blocks = b"".join(
         d[len(PHOTOSHOP_MARK) :] for m, d in segments if m == APP13 and d.startswith(PHOTOSHOP_MARK)
     )
     return Metadata(
-        icc=b"".join(part[2:] for part in icc) or None,
+        icc=_icc(segments),
         exif=exif,
         xmp=first(APP1, XMP_MARK),
         iptc=photoshop.iptc(blocks),
@@ -165,6 +180,15 @@ def _metadata(segments: tuple[Segment, ...]) -> Metadata:
         orientation=orientation_of(exif),
         texts=tuple(("Comment", d.decode("utf-8", "replace")) for m, d in segments if m == COM),
     )
+
+
+def _icc(segments: Sequence[Segment]) -> bytes | None:
+    """The profile, if all its parts are there."""
+    parts = sorted(d[len(ICC_MARK) :] for m, d in segments if m == APP2 and d.startswith(ICC_MARK))
+    numbers = [bytes([i, len(parts)]) for i in range(1, len(parts) + 1)]
+    if not parts or [part[:2] for part in parts] != numbers:
+        return None
+    return b"".join(part[2:] for part in parts)
 
 
 def _resolution(jfif: bytes | None, exif: bytes | None) -> Resolution | None:

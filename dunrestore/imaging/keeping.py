@@ -1,6 +1,7 @@
 """Whether a picture, written and read back, is still the same: pixels and metadata."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dunrestore.imaging import exif, photoshop
 from dunrestore.imaging.ifd import Entry, Ifd
@@ -10,8 +11,8 @@ from dunrestore.imaging.pixels import to_eight_bits
 
 _ROUNDING = 0.51
 """Pixels per metre, or 0.51 per inch in JFIF: what rounding to whole numbers may change."""
-_LOSSY_LIMIT = 24.0
-"""Mean difference (0..255) beyond which a JPEG shows something else than what went in."""
+_LOSSY_LIMIT = 48.0
+"""Difference of coarse brightness (0..255) beyond which a JPEG shows another picture."""
 
 
 def same_pixels(picture: Picture, back: Picture, *, exact: bool) -> bool:
@@ -28,8 +29,19 @@ def same_pixels(picture: Picture, back: Picture, *, exact: bool) -> bool:
     shared = min(extra.shape[2], extra_back.shape[2])
     if exact:
         return _equal(ours, theirs) and _equal(extra[..., :shared], extra_back[..., :shared])
-    difference = to_eight_bits(ours).astype(np.float32) - to_eight_bits(theirs)
-    return float(np.abs(difference).mean()) < _LOSSY_LIMIT
+    difference = _coarse(to_eight_bits(ours)) - _coarse(to_eight_bits(theirs))
+    return float(np.abs(difference).max()) < _LOSSY_LIMIT
+
+
+def _coarse(colours: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean brightness of each block of 16 x 16, which survives any JPEG quality."""
+    grey = colours.mean(axis=2)
+    for axis in (0, 1):
+        starts = np.arange(0, grey.shape[axis], 16)
+        counts = np.diff(np.append(starts, grey.shape[axis]))
+        sums = np.add.reduceat(grey, starts, axis)
+        grey = sums / (counts[:, None] if axis == 0 else counts)
+    return grey
 
 
 def _equal(ours: Samples, theirs: Samples) -> bool:
