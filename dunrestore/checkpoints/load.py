@@ -86,9 +86,9 @@ def locate(
     name = _name(model)
     if name is not None:
         store = Store(cache_dir)
-        if name not in store.names() and (own := os.environ.get("DUNRESTORE_CATALOG")):
+        if not store.knows(name) and (own := os.environ.get("DUNRESTORE_CATALOG")):
             store = Store(cache_dir, read_catalogue(own))
-        if name in store.names() or not Path(model).exists():
+        if store.knows(name) or not Path(model).exists():
             found = store.find(name)
             if found is None:
                 from dunrestore.checkpoints.pull import pull  # requests takes its time

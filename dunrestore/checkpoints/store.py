@@ -121,12 +121,19 @@ class Store:
                 raise ModelError(f"two catalogues, or one twice, name a model {entry.name}")
             self.entries[entry.name] = entry
 
+    def knows(self, name: str) -> bool:
+        """Whether there is a model of that name, in a catalogue or in the cache alone."""
+        if name in self.entries:
+            return True
+        record = self._record(name)
+        return record is not None and (self.folder / name / record.file).is_file()
+
     def names(self) -> list[str]:
         """Every model that has a name: of the catalogues, then of the cache alone."""
         if not self.folder.is_dir():
             return list(self.entries)
         here = sorted(p.name for p in self.folder.iterdir() if p.is_dir())
-        return [*self.entries, *(n for n in here if n not in self.entries and self._record(n))]
+        return [*self.entries, *(n for n in here if n not in self.entries and self.knows(n))]
 
     def status(self, name: str) -> Status:
         """What is known of a model.

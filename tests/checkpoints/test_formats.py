@@ -47,6 +47,10 @@ def rewrite(path, change, description=None):
     save_file(tensors, path, metadata={KEY: text})
 
 
+def test_every_architecture_is_tried_here():
+    assert CONFIGS.keys() == ARCHITECTURES.keys()
+
+
 @pytest.mark.parametrize("architecture", CONFIGS)
 def test_a_file_alone_rebuilds_its_network(architecture, tmp_path):
     torch.manual_seed(2)

@@ -108,6 +108,25 @@ def test_a_broken_record_says_what_to_do(shop, page, assert_whole):
     assert_whole(shop.pull())
 
 
+def test_a_broken_record_does_not_keep_other_models_from_loading(
+    shop, page, tmp_path, monkeypatch, model_bytes
+):
+    embed(tmp_path / "weights", monkeypatch, model_bytes, shop.entry["sha256"])
+    broken = shop.cache / "models" / "other"
+    broken.mkdir(parents=True)
+    (broken / "record.json").write_text("{")
+    assert dunrestore.load("arin", cache_dir=shop.cache).name == "arin"
+    result = shop.models("list")
+    assert (result.code, "models remove other" in result.err) == (8, True)
+
+
+def test_what_was_removed_is_not_listed(shop, page, assert_whole):
+    assert_whole(shop.pull())
+    assert shop.models("remove", "m").code == 0
+    assert shop.models("show", "m").code == 8
+    assert "\nm " not in shop.models("list").out
+
+
 def test_a_record_that_points_elsewhere_is_broken(shop, page, tmp_path, assert_whole):
     assert_whole(shop.pull())
     path = shop.final.with_name("record.json")
