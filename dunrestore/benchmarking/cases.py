@@ -1,8 +1,10 @@
 """The pictures of a set, and what a block makes of each."""
 
+import hashlib
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,15 @@ class Case:
     damaged: Pixels
     mask: NDArray[np.bool_] | None
     noisy: bool = False
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes with any pixel of the three."""
+        parts = (self.truth, self.damaged, self.mask)
+        hashed = hashlib.sha256()
+        for part in parts:
+            hashed.update(b"" if part is None else np.ascontiguousarray(part).tobytes())
+        return hashed.hexdigest()
 
 
 def make_case(source: Source, block: Block, protocol: Protocol) -> Case:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from dunrestore.benchmarking.cases import Case, Pixels, Source, make_case
 from dunrestore.benchmarking.contestants import Contestant
@@ -10,7 +10,7 @@ from dunrestore.benchmarking.journal import Journal, row_key
 from dunrestore.benchmarking.previews import Previews
 from dunrestore.benchmarking.protocol import Block, Protocol
 from dunrestore.benchmarking.quantities import measure
-from dunrestore.benchmarking.results import Row, Speed
+from dunrestore.benchmarking.results import Method, Row, Speed
 from dunrestore.benchmarking.speed import Timed, timed
 from dunrestore.errors import DunrestoreError, ExitCode
 from dunrestore.metrics.lpips import LPIPS
@@ -61,19 +61,18 @@ class Run:
         self, block: Block, source: Source, warm: set[int], progress: Progress | None
     ) -> Iterator[Row]:
         case: Case | None = None
+        try:
+            case = make_case(source, block, self.protocol)
+        except DunrestoreError as error:
+            yield from (r for c in self.contestants for r in _failed(block, source.name, c, error))
         for index, contestant in enumerate(self.contestants):
             if progress is not None:
                 progress(block.name, source.name, contestant.methods[0].name)
-            keys = [self._key(block, source, method.name) for method in contestant.methods]
+            if case is None or not contestant.takes_part(case):
+                continue
+            keys = [self._key(block, case, method) for method in contestant.methods]
             if known := self._known(keys):
                 yield from known
-                continue
-            try:
-                case = case or make_case(source, block, self.protocol)
-            except DunrestoreError as error:
-                yield from _failed(block, source, contestant, error)
-                continue
-            if not contestant.takes_part(case):
                 continue
             if index not in warm:
                 warm.add(index)
@@ -91,10 +90,10 @@ class Run:
                 for method, picture in zip(contestant.methods, done.value, strict=True)
             ]
         except DunrestoreError as error:
-            return _failed(block, case, contestant, error)
+            return _failed(block, case.image, contestant, error)
         except Exception as error:  # one picture's failure costs that picture alone
             log.debug("%s failed on %s", contestant.methods[0].name, case.image, exc_info=True)
-            return _failed(block, case, contestant, error)
+            return _failed(block, case.image, contestant, error)
         if self.previews is not None:
             self.previews.keep(block.name, case, contestant, done.value)
         return rows
@@ -115,16 +114,13 @@ class Run:
             return []
         return [self.journal.rows[key] for key in keys]
 
-    def _key(self, block: Block, source: Source, method: str) -> str:
-        facts = {m.name: m.facts for c in self.contestants for m in c.methods}[method]
+    def _key(self, block: Block, case: Case, method: Method) -> str:
         return row_key(
-            block=asdict(block),
-            seed=self.protocol.seed,
-            coverage=self.protocol.coverage,
-            image=source.name,
-            files=source.sha256,
-            method=method,
-            facts=dict(facts),
+            block=block.name,
+            image=case.image,
+            pixels=case.digest,
+            method=method.name,
+            facts=dict(method.facts),
             lpips=self.lpips is not None,
             settings=self.settings,
         )
@@ -141,10 +137,7 @@ def _warm_up(contestant: Contestant, case: Case) -> None:
         log.debug("%s failed while warming up", contestant.methods[0].name, exc_info=True)
 
 
-def _failed(
-    block: Block, picture: Source | Case, contestant: Contestant, error: Exception
-) -> list[Row]:
-    image = picture.name if isinstance(picture, Source) else picture.image
+def _failed(block: Block, image: str, contestant: Contestant, error: Exception) -> list[Row]:
     shown = str(error) if isinstance(error, DunrestoreError) else f"{type(error).__name__}: {error}"
     line = " ".join(shown.split())
     return [Row(block.name, image, m.name, {}, 0.0, 0, line) for m in contestant.methods]
