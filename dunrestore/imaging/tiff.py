@@ -1,7 +1,9 @@
 """Reading TIFF and BigTIFF: our own strict look at the tags, tifffile for the samples."""
 
+import logging
 import struct
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
@@ -84,19 +86,35 @@ def read(file: BinaryIO, max_mpixels: float) -> Document:
         _check_segments(tags, length)
     file.seek(0)
     pages: list[Picture] = []
-    with tifffile.TiffFile(file) as tif:
+    with _quiet(), tifffile.TiffFile(file) as tif:
         for i, (tags, encoding) in enumerate(zip(directories, encodings, strict=True)):
             samples = _samples(tif.pages[i].asarray(), tags)
             pages.append(_picture(samples, encoding, tags, big))
     return Document(tuple(pages), "tiff")
 
 
+@contextmanager
+def _quiet() -> Generator[None, None, None]:
+    """Keep tifffile from complaining on stderr about tags that are copied as they are."""
+    logger = logging.getLogger("tifffile")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
 def read_tags(file: BinaryIO) -> tuple[list[Ifd], bool]:
     """The directories of a TIFF's pages, and whether it is a BigTIFF."""
 
+    length = file.seek(0, 2)
+
     def read_at(offset: int, size: int) -> bytes:
-        file.seek(min(offset, 2**62))
-        return file.read(size)
+        if offset >= length:
+            return b""
+        file.seek(offset)
+        return file.read(min(size, length - offset))
 
     head = read_at(0, 16)
     order = ifd.byte_order(head[:2])

@@ -20,6 +20,7 @@ PHOTOSHOP = (
     b"8BIM\x04\x25\0\0\0\0\0\x10" + bytes(range(16))
 )
 PHOTOMETRICS = {"grey": ["minisblack", "miniswhite"], "rgb": ["rgb"], "palette": ["palette"]}
+STAND_IN = 34664
 USER_COMMENT = b"ASCII\0\0\0Cave 112"
 
 
@@ -129,7 +130,8 @@ def tiffs(draw, kinds=("grey", "rgb", "palette"), most_pages=3):
         buffer = io.BytesIO()
         with tifffile.TiffWriter(buffer, bigtiff=big, byteorder=order) as tif:
             for i, (array, keywords) in enumerate(told):
-                more = [(34665, 16 if big else 4, 1, exif_at, True)] if with_exif and i == 0 else []
+                with_it = with_exif and i == 0
+                more = [(STAND_IN, 16 if big else 4, 1, exif_at, True)] if with_it else []
                 given = (
                     {}
                     if resolution is None
@@ -144,5 +146,11 @@ def tiffs(draw, kinds=("grey", "rgb", "palette"), most_pages=3):
 
     data = written(8)
     if with_exif:
-        data = written(len(data)) + exif_directory(len(data), order, big)
+        at = len(data)
+        data = written(at) + exif_directory(at, order, big)
+        # tifffile refuses to write the EXIF tag, so its neighbour stands in for it until here.
+        packing = order + ("HHQ" if big else "HHI")
+        stand_in = struct.pack(packing, STAND_IN, 16 if big else 4, 1)
+        assert data.count(stand_in) == 1
+        data = data.replace(stand_in, struct.pack(packing, 34665, 16 if big else 4, 1))
     return data, told
