@@ -24,7 +24,7 @@ def bench(
     truth: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[TRUTH]", help="With it, TESTSET holds restored pictures, as for `compare`."
+            metavar="TRUTH", help="With it, TESTSET holds restored pictures, as for `compare`."
         ),
     ] = None,
     model: Annotated[
