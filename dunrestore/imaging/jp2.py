@@ -28,6 +28,8 @@ XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 IPTC_UUID = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 PHOTOSHOP_UUID = bytes.fromhex("2c4c0100850440b9a03e562148d6dfeb")
 _SRGB, _GREY = 16, 17
+_SPACES = {"grey": b"GRAY", "rgb": b"RGB "}
+"""What a profile of either kind calls its colours; another kind of profile has no place."""
 _CONVERT = "convert it to RGB with the colour management of your choice first"
 
 
@@ -215,7 +217,7 @@ def _new_boxes(picture: Picture) -> list[Box]:
     height, width, components = picture.samples.shape
     depth = picture.samples.dtype.itemsize * 8 - 1
     space = struct.pack(">BBBI", 1, 0, 0, _SRGB if encoding.kind == "rgb" else _GREY)
-    if metadata.icc is not None:
+    if metadata.icc is not None and metadata.icc[16:20] == _SPACES[encoding.kind]:
         space = b"\2\0\0" + metadata.icc
     header = [
         (b"ihdr", struct.pack(">IIHBBBB", height, width, components, depth, 7, 0, 0)),
