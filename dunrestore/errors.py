@@ -7,6 +7,7 @@
     ├── FileAccessError              FILE_ACCESS    permission, disk full, vanished folder
     ├── NothingToDoError             NOTHING_TO_DO
     ├── MemoryExhaustedError         MEMORY         out of memory after retries
+    ├── TimeLimitError               MEMORY         a file took longer than allowed
     ├── ModelError                   MODEL          model unavailable, broken or with a wrong hash
     └── ConfigError                  CONFIG         configuration invalid
 
@@ -91,6 +92,12 @@ class NothingToDoError(DunrestoreError):
 
 class MemoryExhaustedError(DunrestoreError):
     """Out of memory, also after retries with less."""
+
+    exit_code = ExitCode.MEMORY
+
+
+class TimeLimitError(DunrestoreError):
+    """A file that took longer than it was allowed to."""
 
     exit_code = ExitCode.MEMORY
 

@@ -23,6 +23,7 @@ class RestoreProgress:
             disable=not (enabled and console.messages.is_terminal),
         )
         self._pictures = pictures
+        self._started = 0
         self._finished = 0
         self._task = self._bar.add_task("", total=pictures, tiles="", speed="")
         self._pixels = 0.0
@@ -42,7 +43,8 @@ class RestoreProgress:
 
     def start_picture(self, name: str) -> None:
         """Say which picture is in hand."""
-        shown = f"{self._finished + 1}/{self._pictures} {name}"
+        self._started += 1
+        shown = f"{self._started}/{self._pictures} {name}"
         self._bar.update(self._task, description=shown, tiles="", speed="")
 
     def tiles(self, done: int, total: int, pixels: int) -> None:

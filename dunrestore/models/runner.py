@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,6 +17,18 @@ log = logging.getLogger(__name__)
 
 PAPER_MULTIPLE = 6
 """The paper makes every image's size a multiple of six."""
+
+
+FLAT = 0.02
+"""A tile of a smaller standard deviation holds nothing to judge a result by."""
+WILD = 0.5
+"""A result that lies further from the tile than this nearly everywhere is no restoration of it."""
+DOUBTFUL = 0.15
+"""The same in low precision, which is then computed again in float32."""
+NEARLY = 0.95
+"""Share of a tile's pixels; more than half of a picture may be lost."""
+BLANK = 1 / 255
+"""A result of a smaller range is constant."""
 
 
 def size_multiple(network: nn.Module) -> int:
@@ -41,6 +53,8 @@ class Runner:
     device: torch.device
     dtype: torch.dtype = torch.float32
     window: int | None = None
+    redone: int = field(default=0, init=False)
+    """Tiles that were computed again in float32."""
 
     def __post_init__(self) -> None:
         self.network = self.network.to(self.device).to(memory_format=torch.channels_last)
@@ -58,17 +72,21 @@ class Runner:
             finds losses in a step of its own (B, H, W, 4): last the probability of damage.
 
         Raises:
-            OutputCheckError: if the result is not finite, in float32 either.
+            OutputCheckError: if the result is not finite, constant or wildly different from the
+                tile, in float32 either.
         """
         x = torch.from_numpy(np.ascontiguousarray(tiles.transpose(0, 3, 1, 2))).to(self.device)
         x = x.contiguous(memory_format=torch.channels_last)
         change = self._change(x, self.dtype)
-        if not torch.isfinite(change).all() and self.dtype != torch.float32:
-            log.warning("a tile was not finite in %s; computed again in float32", self.dtype)
+        fault = fault_of(x, change, DOUBTFUL)
+        if fault and self.dtype != torch.float32:
+            log.warning("a tile was %s in %s; computed again in float32", fault, self.dtype)
+            self.redone += len(tiles)
             change = self._change(x, torch.float32)
-        if not torch.isfinite(change).all():
+        fault = fault_of(x, change, WILD)
+        if fault:
             raise OutputCheckError(
-                "the network's output is not finite", next_step="verify the model"
+                f"the network's output is {fault}", next_step="verify the model, or try another"
             )
         return change.permute(0, 2, 3, 1).cpu().numpy()
 
@@ -80,3 +98,25 @@ class Runner:
         if not isinstance(self.network, Guided):
             return change
         return torch.cat([change, torch.sigmoid(stages[0].float())], dim=1)
+
+
+def fault_of(x: torch.Tensor, change: torch.Tensor, limit: float) -> str:
+    """What is wrong with a result that cannot be a restoration; empty if nothing is.
+
+    Args:
+        x: (B, 3, H, W), tiles in [0, 1].
+        change: (B, 3 or more, H, W), what a network would add to them, and what else it says.
+        limit: the largest change of a pixel that counts as near.
+    """
+    if not torch.isfinite(change).all():
+        return "not finite"
+    for tile, added in zip(x, change[:, :3], strict=True):
+        if tile.std(dim=(1, 2), correction=0).max() < FLAT:  # wholly inside a loss, or blank: anything may come out
+            continue
+        size = added.abs().amax(dim=0)
+        restored = tile + added
+        if restored.max() - restored.min() < BLANK and (size > 0.05).float().mean() > NEARLY:
+            return "constant"
+        if (size > limit).float().mean() > NEARLY:
+            return "wildly different from the picture"
+    return ""

@@ -1,5 +1,6 @@
 """Change maps: pictures that show which pixels were changed, and how much."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,11 @@ SUFFIXES = (".changes.png", ".changes.tif")
 """Appended to an output's whole name; TIFF for several pages."""
 
 
-def change_of(before: Picture, after: Picture) -> NDArray[np.uint8 | np.uint16]:
+Change = NDArray[np.uint8 | np.uint16]
+"""(H, W), upright: how much each pixel was changed."""
+
+
+def change_of(before: Picture, after: Picture) -> Change:
     """How much each pixel was changed.
 
     Args:
@@ -40,7 +45,7 @@ def path_of(output: Path, pages: int) -> Path:
     return beside(output, SUFFIXES[pages > 1])
 
 
-def write(output: Path, changes: list[NDArray[np.uint8 | np.uint16]]) -> Path:
+def write(output: Path, changes: Sequence[Change]) -> Path:
     """Write a change map beside an output, a page for each of its pages.
 
     Args:

@@ -22,13 +22,18 @@ _MIME = {
 }
 
 
+def path_of(output: Path) -> Path:
+    """Where the event of an output lies."""
+    return beside(output, SUFFIX)
+
+
 def write(record: Record, output: Path) -> Path:
     """Write the PREMIS event of a restoration beside its output.
 
     Raises:
         FileAccessError: if it cannot be written.
     """
-    path = beside(output, SUFFIX)
+    path = path_of(output)
     write_text(path, to_xml(record))
     return path
 

@@ -10,8 +10,8 @@ from dunrestore.checkpoints.load import Model, load
 from dunrestore.errors import InputError
 from dunrestore.imaging import files
 from dunrestore.imaging.picture import Encoding, Picture
-from dunrestore.restoration.file import restored_picture
 from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.pages import restored_picture
 from dunrestore.restoration.picture import restore_picture, restoring_network
 
 _MAXIMUM = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}

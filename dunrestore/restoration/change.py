@@ -49,6 +49,7 @@ class Proposal:
         overlap: pixels that neighbouring tiles shared.
         device: where it was computed.
         precision: ``float32``, ``bfloat16`` or ``float16``.
+        tiles_redone: tiles that low precision spoilt and float32 did again.
     """
 
     change: NDArray[np.float32]
@@ -57,6 +58,7 @@ class Proposal:
     overlap: int
     device: str
     precision: str
+    tiles_redone: int = 0
 
 
 def propose(
@@ -99,7 +101,8 @@ def propose(
             continue
         name = str(dtype).removeprefix("torch.")
         damage = change[..., 3] if change.shape[2] == 4 else None
-        return Proposal(change[..., :3], damage, 0 if whole else tile, overlap, str(device), name)
+        side = 0 if whole else tile
+        return Proposal(change[..., :3], damage, side, overlap, str(device), name, runner.redone)
 
 
 def automatic_tile(

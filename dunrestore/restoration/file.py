@@ -1,31 +1,29 @@
-"""Restore one file: read, decide what to change, change it, write, and say what was done."""
+"""Restore one file in three steps: read it, decide what to change, write it with its record.
 
+A run overlaps the steps of neighbouring files; ``restore_file`` takes one file through all three.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dunrestore.checkpoints.load import Model
-from dunrestore.errors import FileAccessError, UsageError, file_access_error
-from dunrestore.imaging import files, pixels
-from dunrestore.imaging.picture import Format, Picture
+from dunrestore.checkpoints.record import sha256_of
+from dunrestore.errors import FileAccessError, OutputCheckError
+from dunrestore.imaging import files
+from dunrestore.provenance import change_map, premis, record
+from dunrestore.provenance.change_map import Change
+from dunrestore.provenance.record import Record
+from dunrestore.restoration import recording
 from dunrestore.restoration.change import Progress
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.picture import Restoration, restore_picture, restoring_network
-
-
-@dataclass(frozen=True)
-class FileOptions:
-    """How files are read and written."""
-
-    image_format: Format | None = None
-    """Format of the output; None for the input's."""
-    overwrite: bool = False
-    """Whether an output that exists is replaced."""
-    max_mpixels: float = 2000.0
-    """Pictures of more million pixels are refused before they are decoded."""
+from dunrestore.restoration.pages import restore_pages
+from dunrestore.restoration.recording import Work
+from dunrestore.restoration.source import FileOptions, open_file
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,13 @@ class FileResult:
     height: int
     """Rows of the first page, upright."""
     pages: int
-    """Pages restored."""
+    """Pages of the file."""
     changed_percent: float
     """Share of the pixels of all pages whose samples changed."""
     preserved: bool
     """False if a page was so noisy that it was cleaned as a whole."""
+    regions: int
+    """Changed regions on all pages."""
     tile: int
     """Side of the tiles; 0 for the whole picture at once."""
     overlap: int
@@ -52,27 +52,37 @@ class FileResult:
     """What its convolutions computed in."""
     lost_metadata: tuple[str, ...]
     """What the output's format could not hold."""
+    warnings: tuple[str, ...]
+    """What somebody should look at."""
+    input_sha256: str
+    """Of the input file."""
+    output_sha256: str
+    """Of the output file."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
 
-
-def restored_picture(
-    picture: Picture, model: Model, options: RestoreOptions, progress: Progress | None = None
-) -> tuple[Picture, Restoration]:
-    """The restored picture, of the same kind as ``picture``, and what was decided.
-
-    Args:
-        picture: the damaged scan.
-        model: a restoring model.
-        options: tiles, device, precision, preserve.
-        progress: told of each finished batch of tiles.
-    """
-    rgb = pixels.to_rgb(picture)
-    restoration = restore_picture(rgb, restoring_network(model), options, progress)
-    change = restoration.proposal.change
-    return pixels.add_residual(picture, change, restoration.weight), restoration
+    @classmethod
+    def of(cls, made: Record) -> "FileResult":
+        """The essence of a record."""
+        restored = [page for page in made.pages if page.restored]
+        return cls(
+            width=made.pages[0].width,
+            height=made.pages[0].height,
+            pages=len(made.pages),
+            changed_percent=made.changed_percent,
+            preserved=not any(page.cleaned for page in restored),
+            regions=sum(len(page.regions) for page in restored),
+            tile=made.execution.tile,
+            overlap=made.execution.overlap,
+            device=made.execution.device,
+            precision=made.execution.precision,
+            lost_metadata=made.lost_metadata,
+            warnings=made.warnings,
+            input_sha256=made.input.sha256,
+            output_sha256=made.output.sha256,
+        )
 
 
 def restore_file(
@@ -96,54 +106,94 @@ def restore_file(
         FileAccessError: the target exists and is not to be replaced, or cannot be written.
         OutputCheckError: what was written is not what was meant.
     """
-    image_format = _prepare(job.target, file_options)
-    document = files.read(job.source, max_mpixels=file_options.max_mpixels)
-    results = [restored_picture(page, model, options, progress) for page in document.pages]
-    changed = [
-        (new.samples != old.samples).any(axis=2)
-        for old, (new, _) in zip(document.pages, results, strict=True)
-    ]
-    lost: tuple[str, ...] = ()
-    if image_format in (None, document.format) and not any(mask.any() for mask in changed):
-        files.copy(job.source, job.target, overwrite=file_options.overwrite)
-    else:
-        restored = replace(document, pages=tuple(new for new, _ in results))
-        lost = files.write(
-            restored, job.target, format=image_format, overwrite=file_options.overwrite
-        ).lost
-    height, width = document.pages[0].upright_shape
-    proposal = results[0][1].proposal
-    share = sum(np.count_nonzero(mask) for mask in changed) / sum(mask.size for mask in changed)
-    return FileResult(
-        width=width,
-        height=height,
-        pages=len(results),
-        changed_percent=100 * share,
-        preserved=all(restoration.preserved for _, restoration in results),
-        tile=proposal.tile,
-        overlap=proposal.overlap,
-        device=proposal.device,
-        precision=proposal.precision,
-        lost_metadata=lost,
-    )
-
-
-def _prepare(target: Path, file_options: FileOptions) -> Format | None:
-    """Refuse a taken name before any work, make the folder, and settle the format."""
-    named = files.format_of(target)
-    asked = file_options.image_format
-    if asked is not None and named is not None and asked != named:
-        raise UsageError(
-            f"the name asks for {named}, --format for {asked}",
-            path=target,
-            next_step="drop --format, or change the name",
-        )
-    if target.exists() and not file_options.overwrite:
+    start = time.perf_counter()
+    if os.path.lexists(job.target) and not file_options.overwrite:
         raise FileAccessError(
-            "this output exists", path=target, next_step="use --overwrite to replace it"
+            "this output exists", path=job.target, next_step="use --overwrite to replace it"
         )
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise file_access_error(error, target.parent) from error
-    return asked or named
+    replaced = sha256_of(job.target) if job.target.exists() else None
+    opened = open_file(job, sha256_of(job.source), file_options, replaced)
+    pages = restore_pages(
+        opened.document, model, options, first_page=file_options.first_page, progress=progress
+    )
+    work = Work(opened, pages, model, options, file_options)
+    return FileResult.of(write_file(work, time.perf_counter() - start))
+
+
+def write_file(
+    work: Work, seconds: float, before_naming: Callable[[Record], object] | None = None
+) -> Record:
+    """Write a restored file; its record is on the disk before the file has its name.
+
+    Args:
+        work: the restored pages and how they came about.
+        seconds: time that reading and computing took.
+        before_naming: called with the record just before the output gets its name.
+
+    Raises:
+        FileAccessError: if it cannot be written.
+        OutputCheckError: if what was written is not what was meant, or with ``strict`` if metadata
+            was lost.
+    """
+    start = time.perf_counter() - seconds
+    job, document, file_options = work.opened.job, work.opened.document, work.file_options
+    changes = work.changes()
+    overwrite = file_options.overwrite or work.opened.replaces_sha256 is not None
+    marked, notes = recording.marked_pages(work, changes)
+    made: list[Record] = []
+
+    def note(unfinished: Path, lost: tuple[str, ...]) -> None:
+        _refuse_losses(work, lost)
+        if os.path.lexists(job.target) and not overwrite:
+            raise FileAccessError("there is a file of this name by now", path=job.target)
+        facts = recording.Finished(unfinished, lost, notes, time.perf_counter() - start)
+        made.append(recording.make_record(work, changes, facts))
+        _write_beside(made[0], job.target, changes, file_options)
+        if before_naming is not None:
+            before_naming(made[0])
+
+    as_it_is = work.opened.image_format == document.format and file_options.compression is None
+    if as_it_is and not any(change.any() for change in changes):
+        files.copy(job.source, job.target, overwrite=overwrite, before_naming=note)
+    else:
+        files.write(
+            replace(document, pages=marked),
+            job.target,
+            format=work.opened.image_format,
+            compression=file_options.compression,
+            overwrite=overwrite,
+            before_naming=note,
+        )
+    return made[0]
+
+
+def _refuse_losses(work: Work, lost: tuple[str, ...]) -> None:
+    if lost and work.file_options.strict:
+        raise OutputCheckError(
+            f"{work.opened.image_format} cannot hold {', '.join(lost)}",
+            path=work.opened.job.target,
+            next_step="choose another --format, or drop --strict",
+        )
+
+
+def _write_beside(
+    made: Record, target: Path, changes: Sequence[Change], file_options: FileOptions
+) -> None:
+    if file_options.sidecar:
+        record.write(made, target)
+    else:  # that of an older output would now be wrong
+        record.remove(target)
+    if file_options.change_map:
+        change_map.write(target, changes)
+    if file_options.premis:
+        premis.write(made, target)
+
+
+def files_of(target: Path) -> list[Path]:
+    """An output and what lies beside it: record, change map, PREMIS event."""
+    beside = (
+        record.path_of(target),
+        *(change_map.path_of(target, pages) for pages in (1, 2)),
+        premis.path_of(target),
+    )
+    return [target, *(path for path in beside if path.exists())]

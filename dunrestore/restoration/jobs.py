@@ -1,10 +1,16 @@
 """What is to be restored, and where each result goes: decided before any work begins."""
 
-from collections.abc import Iterable, Sequence
+import logging
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from dunrestore.errors import InputError, NothingToDoError, UsageError
+from dunrestore.errors import InputError, NothingToDoError, UsageError, file_access_error
+from dunrestore.provenance import change_map, record
+
+log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".jp2", ".j2k", ".j2c", ".webp"}
@@ -34,6 +40,8 @@ def plan_jobs(
     recursive: bool = False,
     suffix: str = "",
     extension: str | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
 ) -> list[Job]:
     """Pair every input picture with its output.
 
@@ -43,6 +51,9 @@ def plan_jobs(
         recursive: descend into folders; their tree is kept under ``output``.
         suffix: appended to the stem of each output's name.
         extension: the outputs' extension with its dot; None keeps each input's.
+        include: of what is found in folders take only what matches one of these patterns: of a
+            name (``*.tif``) or, with a slash, of the path inside the folder (``west/*.tif``).
+        exclude: leave out what matches one of these.
 
     Raises:
         InputError: an input that does not exist.
@@ -63,12 +74,20 @@ def plan_jobs(
         jobs = [
             Job(source, _target(source, root, output, suffix, extension))
             for root, source in _sources(inputs, output, recursive=recursive)
+            if source in inputs or _matches(source, root, include, exclude)
         ]
     if not jobs:
         hint = "" if recursive else "; use -r for folders inside folders"
         raise NothingToDoError(f"no pictures found in {_listed(inputs)}{hint}")
     _refuse_collisions(jobs)
     return jobs
+
+
+def output_folder(jobs: Sequence[Job], output: Path | None, inputs: Sequence[Path]) -> Path | None:
+    """The folder that a run over several files writes into; None for one file, or without one."""
+    if output is None or _to_one_file(inputs, output):
+        return None
+    return output if len(jobs) > 1 or inputs[0].is_dir() else None
 
 
 def _to_one_file(inputs: Sequence[Path], output: Path | None) -> bool:
@@ -85,10 +104,37 @@ def _sources(
         if not path.is_dir():
             yield path.parent, path
             continue
-        for found in sorted(path.rglob("*") if recursive else path.iterdir()):
+        for found in _pictures(path, recursive=recursive):
             inside_output = output is not None and output != path and output in found.parents
-            if found.suffix.lower() in IMAGE_SUFFIXES and found.is_file() and not inside_output:
+            # Without an output folder, what earlier runs made lies among the inputs.
+            made_by_us = output is None and record.path_of(found).exists()
+            if not inside_output and not made_by_us:
                 yield path, found
+
+
+def _pictures(folder: Path, *, recursive: bool) -> Iterator[Path]:
+    try:
+        found = sorted(folder.rglob("*") if recursive else folder.iterdir())
+    except OSError as error:
+        raise file_access_error(error, folder) from error
+    for path in found:
+        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.endswith(change_map.SUFFIXES):
+            continue
+        if path.is_symlink() and not path.exists():
+            log.warning("%s: a link to nothing, left out", path)
+        elif path.is_file():
+            yield path
+
+
+def _matches(source: Path, root: Path, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    inside = source.relative_to(root).as_posix()
+
+    def matches(pattern: str) -> bool:
+        return fnmatchcase(inside if "/" in pattern else source.name, pattern)
+
+    if any(map(matches, exclude)):
+        return False
+    return not include or any(map(matches, include))
 
 
 def _target(
@@ -108,8 +154,8 @@ def _refuse_collisions(jobs: Sequence[Job]) -> None:
                 path=job.target,
                 next_step="choose another folder, or a --suffix",
             )
-        # Case-insensitive file systems would let one output replace the other.
-        key = str(job.target.resolve()).casefold()
+        # On some file systems names that differ in case or accents' encoding are the same.
+        key = unicodedata.normalize("NFC", str(job.target.resolve())).casefold()
         if key in takers:
             raise UsageError(
                 f"{takers[key].name} and {job.source.name} would both be written here",

@@ -1,15 +1,36 @@
-"""Restore many files, one after the other; a bad one costs itself alone."""
+"""Restore many files: reading, computing and writing overlap; a bad file costs itself alone."""
 
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self
 
 from dunrestore.checkpoints.load import Model
-from dunrestore.errors import DunrestoreError, ExitCode, file_access_error
-from dunrestore.restoration.file import FileOptions, FileResult, restore_file
+from dunrestore.checkpoints.record import sha256_of
+from dunrestore.errors import (
+    DunrestoreError,
+    ExitCode,
+    MemoryExhaustedError,
+    file_access_error,
+)
+from dunrestore.provenance import checksums
+from dunrestore.provenance.manifest import NAME, Manifest
+from dunrestore.provenance.record import Record, options_hash
+from dunrestore.provenance.traces import KnownOutputs
+from dunrestore.restoration.existing import Policy, Wanted, decide
+from dunrestore.restoration.file import FileResult, files_of, write_file
+from dunrestore.restoration.folder import claimed, clear_unfinished
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.pages import restore_pages
+from dunrestore.restoration.recording import Work, wanted_options
+from dunrestore.restoration.source import FileOptions, Opened, open_file
+from dunrestore.restoration.stages import Clock, Step, Stopped
 
 
 class Observer(Protocol):
@@ -25,48 +46,279 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True)
+class BatchOptions:
+    """How a run deals with many files."""
+
+    existing: Policy = "abort"
+    """What becomes of an output that exists."""
+    max_failures: int | None = None
+    """Stop after so many failures; None never."""
+    time_limit: float | None = None
+    """Seconds that one file may take; None for any."""
+    ahead: int = 1
+    """Files that are read ahead, and that may wait to be written."""
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """How one job ended: with a result, or with an error."""
+    """How one job ended: with a result, skipped, or with an error."""
 
     job: Job
     seconds: float
     result: FileResult | None = None
     error: DunrestoreError | None = None
 
+    @property
+    def status(self) -> Literal["restored", "skipped", "failed"]:
+        """In a word."""
+        if self.error is not None:
+            return "failed"
+        return "skipped" if self.result is None else "restored"
 
-def run_jobs(
-    jobs: Sequence[Job],
-    model: Model,
-    options: RestoreOptions,
-    file_options: FileOptions,
-    observer: Observer,
-) -> Iterator[Outcome]:
-    """Restore ``jobs`` in order, yielding each outcome as it comes.
+
+@dataclass
+class _InHand:
+    job: Job
+    clock: Clock
+    reading: Step[Opened | None]
+    writing: Step[Record] | None = None
+    outcome: Outcome | None = None
+
+
+class Run:
+    """A run over many files, entered with ``with``.
 
     Args:
-        jobs: what to restore and where to.
         model: a restoring model.
         options: how a picture is restored.
         file_options: how a file is read and written.
+        batch: how many files are dealt with.
+        folder: the output folder, where ``manifest.jsonl`` is kept; None for a run without one.
         observer: told of each picture and of each finished batch of tiles.
     """
-    for job in jobs:
+
+    def __init__(
+        self,
+        model: Model,
+        options: RestoreOptions,
+        file_options: FileOptions,
+        batch: BatchOptions,
+        folder: Path | None,
+        observer: Observer,
+    ) -> None:
+        self.model = model
+        self.options = options
+        self.file_options = file_options
+        self.batch = batch
+        self.folder = folder
+        self.observer = observer
+        self.stop = threading.Event()
+        """Set it, and the run ends as soon as the files in hand are written or dropped."""
+        wanted = wanted_options(options, file_options)
+        self._wanted = Wanted(model.sha256, options_hash(wanted))
+        self._known = KnownOutputs(None)
+        self._manifest: Manifest | None = None
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Claim the output folder and open its manifest.
+
+        Raises:
+            FileAccessError: if that is not possible, or another run has claimed it.
+        """
+        if self.folder is not None:
+            with ExitStack() as stack:
+                stack.enter_context(claimed(self.folder))
+                self._known = KnownOutputs(self.folder)
+                self._manifest = Manifest(self.folder / NAME)
+                stack.callback(self._manifest.close)
+                self._open = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._manifest = None
+        self._open.close()
+
+    def restore(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Restore ``jobs``, yielding the outcomes in their order; fewer if the run is stopped."""
+        if self.folder is not None:
+            clear_unfinished(job.target.parent for job in jobs)
+        self._note("run", files=len(jobs), model=self.model.name, **self._wanted_hashes())
+        todo = iter(jobs)
+        reading: deque[_InHand] = deque()
+        writing: deque[_InHand] = deque()
+        failures = 0
+        while True:
+            self._fill(reading, todo)
+            if reading:
+                one = reading.popleft()
+                if self._compute(one):
+                    writing.append(one)
+            while writing and (not reading or len(writing) > self.batch.ahead or _over(writing[0])):
+                outcome = self._finish(writing.popleft())
+                failures += outcome.error is not None
+                if self.batch.max_failures is not None and failures >= self.batch.max_failures:
+                    self.stop.set()
+                yield outcome
+            if not reading and not writing:
+                break
+        self._note("end", stopped=self.stop.is_set())
+
+    def write_checksums(self, outcomes: Sequence[Outcome]) -> Path:
+        """Write ``manifest-sha256.txt``: the hashes of all outputs and of what lies beside them.
+
+        Raises:
+            FileAccessError: if a file cannot be read, or the list not written.
+        """
+        assert self.folder is not None
+        found: list[Path] = []
+        for outcome in outcomes:
+            if outcome.error is None:
+                found += files_of(outcome.job.target)
+        return checksums.write(self.folder, found)
+
+    def _fill(self, reading: deque[_InHand], todo: Iterator[Job]) -> None:
+        while not self.stop.is_set() and len(reading) <= self.batch.ahead:
+            job = next(todo, None)
+            if job is None:
+                return
+            clock = Clock(self.batch.time_limit)
+            reading.append(_InHand(job, clock, Step(lambda job=job: self._read(job), clock)))
+
+    def _read(self, job: Job) -> Opened | None:
+        """The source, or None if the output is there already; in a thread."""
+        sha256 = sha256_of(job.source)
+        policy: Policy = "overwrite" if self.file_options.overwrite else self.batch.existing
+        known = self._known
+        decision = decide(job, self._name(job.target), sha256, self._wanted, known, policy)
+        if decision.skip:
+            return None
+        return open_file(job, sha256, self.file_options, decision.replaces_sha256)
+
+    def _compute(self, one: _InHand) -> bool:
+        """Restore a picture and begin to write it; False if the run was stopped meanwhile."""
         start = time.perf_counter()
-        observer.start_picture(job.source.name)
+
+        def progress(done: int, total: int, pixels: int) -> None:
+            self.observer.tiles(done, total, pixels)
+            one.clock.check(time.perf_counter() - start)
+            if self.stop.is_set() and done < total:
+                raise Stopped
+
         try:
-            result = restore_file(job, model, options, file_options, observer.tiles)
-        except DunrestoreError as error:
-            yield Outcome(job, time.perf_counter() - start, error=error)
-        except OSError as error:
-            shown = file_access_error(error, error.filename or job.target)
-            yield Outcome(job, time.perf_counter() - start, error=shown)
-        else:
-            yield Outcome(job, time.perf_counter() - start, result=result)
+            if self.stop.is_set():
+                raise Stopped
+            opened = one.reading.result(self.stop)
+            self.observer.start_picture(one.job.source.name)
+            if opened is None:
+                one.outcome = Outcome(one.job, one.clock.used)
+                return True
+            start = time.perf_counter()
+            pages = restore_pages(
+                opened.document,
+                self.model,
+                self.options,
+                first_page=self.file_options.first_page,
+                progress=progress,
+            )
+            one.clock.used += time.perf_counter() - start
+            one.clock.check()
+        except Stopped:
+            return False
+        except Exception as error:
+            one.outcome = self._failed(one, error)
+            return True
+        work = Work(opened, pages, self.model, self.options, self.file_options)
+        one.writing = Step(lambda: self._write(work, one.clock), one.clock)
+        return True
+
+    def _write(self, work: Work, clock: Clock) -> Record:
+        def before_naming(made: Record) -> None:
+            clock.check()
+            traces = {
+                "input_sha256": made.input.sha256,
+                **self._wanted_hashes(),
+                "output_sha256": made.output.sha256,
+                "replaces_sha256": made.replaces_sha256,
+            }
+            self._note("writing", output=self._name(work.opened.job.target), traces=traces)
+
+        return write_file(work, clock.used, before_naming)
+
+    def _finish(self, one: _InHand) -> Outcome:
+        if one.outcome is None:
+            assert one.writing is not None
+            try:
+                made = one.writing.result()
+                one.outcome = Outcome(one.job, one.clock.used, result=FileResult.of(made))
+            except Exception as error:
+                one.outcome = self._failed(one, error)
+        outcome = one.outcome
+        described = {} if outcome.error is None else {"error": str(outcome.error)}
+        name = self._name(outcome.job.target)
+        try:
+            self._note(outcome.status, input=str(outcome.job.source), output=name, **described)
+        except DunrestoreError as error:  # the file is done, but the manifest does not say so
+            outcome = replace(outcome, result=None, error=outcome.error or error)
+        return outcome
+
+    def _failed(self, one: _InHand, error: Exception) -> Outcome:
+        return Outcome(one.job, one.clock.used, error=_translated(error, one.job))
+
+    def _name(self, target: Path) -> str:
+        if self.folder is None:
+            return str(target)
+        return target.relative_to(self.folder).as_posix()
+
+    def _wanted_hashes(self) -> dict[str, str]:
+        wanted = self._wanted
+        return {"model_sha256": wanted.model_sha256, "options_sha256": wanted.options_sha256}
+
+    def _note(self, event: str, **values: Any) -> None:
+        if self._manifest is not None:
+            self._manifest.append(event, **values)
 
 
-def exit_code(outcomes: Sequence[Outcome]) -> ExitCode:
-    """A single job's own code; for many, whether a part failed."""
+def _over(one: _InHand) -> bool:
+    return one.outcome is not None or (one.writing is not None and one.writing.over)
+
+
+def _translated(error: Exception, job: Job) -> DunrestoreError:
+    """Any failure as one of ours, naming the file."""
+    if isinstance(error, DunrestoreError):
+        if error.path is None:
+            return _with_path(error, job.source)
+        return error
+    if isinstance(error, OSError):
+        return file_access_error(error, error.filename or job.target)
+    if isinstance(error, MemoryError):
+        return MemoryExhaustedError(
+            "out of memory", path=job.source, next_step="free some memory, or try a smaller --tile"
+        )
+    return DunrestoreError(
+        f"unexpected error: {type(error).__name__}: {error}",
+        path=job.source,
+        next_step="please report it, with the output of the same command with -v",
+    )
+
+
+def _with_path(error: DunrestoreError, path: Path) -> DunrestoreError:
+    return type(error)(error.cause, path=path, next_step=error.next_step)
+
+
+def exit_code(outcomes: Sequence[Outcome], jobs: int) -> ExitCode:
+    """A single job's own code; for many, whether a part failed.
+
+    Args:
+        outcomes: how the jobs ended.
+        jobs: how many there were.
+    """
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     if not errors:
         return ExitCode.OK
-    return errors[0].exit_code if len(outcomes) == 1 else ExitCode.PARTIAL
+    return errors[0].exit_code if jobs == 1 else ExitCode.PARTIAL

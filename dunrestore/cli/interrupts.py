@@ -1,0 +1,35 @@
+"""Ctrl-C and the system's request to end: first finish cleanly, the second time stop at once."""
+
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+
+from dunrestore.cli import console
+
+
+@contextmanager
+def stopping(stop: threading.Event) -> Generator[None]:
+    """Set ``stop`` at the first SIGINT or SIGTERM; raise KeyboardInterrupt at the second.
+
+    Only the main thread may listen to signals; elsewhere this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        console.say("stopping after the tile in hand; once more to stop at once")
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,96 @@
+"""What ``dunrestore restore`` says: a line or an object a picture, the plan, the counts."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dunrestore.cli import console
+
+if TYPE_CHECKING:
+    from dunrestore.checkpoints.load import Model
+    from dunrestore.restoration.existing import Policy
+    from dunrestore.restoration.jobs import Job
+    from dunrestore.restoration.options import RestoreOptions
+    from dunrestore.restoration.run import Outcome
+
+
+def as_line(outcome: "Outcome") -> str:
+    """One picture that did not fail, for people."""
+    job, result = outcome.job, outcome.result
+    if result is None:
+        return f"{job.source} -> {job.target}: is there already"
+    warned = "".join(f"; {warning}" for warning in result.warnings)
+    return (
+        f"{job.source} -> {job.target}: {result.changed_percent:.2f} % of the pixels changed,"
+        f" {outcome.seconds:.1f} s{warned}"
+    )
+
+
+def as_json(outcome: "Outcome") -> dict[str, Any]:
+    """One picture, for programs."""
+    described: dict[str, Any] = {
+        "input": str(outcome.job.source),
+        "output": str(outcome.job.target),
+        "status": outcome.status,
+        "seconds": round(outcome.seconds, 3),
+    }
+    if outcome.error is not None:
+        return described | {
+            "error": str(outcome.error),
+            "cause": outcome.error.cause,
+            "next_step": outcome.error.next_step,
+            "exit_code": int(outcome.error.exit_code),
+        }
+    return described | (outcome.result.as_dict() if outcome.result else {})
+
+
+def counts(outcomes: "Sequence[Outcome]", left: int) -> str:
+    """How many pictures ended how."""
+    statuses = [outcome.status for outcome in outcomes]
+    parts = [
+        f"{statuses.count(status)} {status}"
+        for status in ("restored", "skipped", "failed")
+        if status in statuses
+    ]
+    return ", ".join([*parts, f"{left} left"] if left or not parts else parts)
+
+
+def print_plan(
+    jobs: "Sequence[Job]",
+    policy: "Policy",
+    model: "Model",
+    options: "RestoreOptions",
+    *,
+    as_json: bool,
+) -> None:
+    """Print what a run would do, on stdout, and about how long it takes, on stderr."""
+    from dunrestore.restoration.estimate import estimate, plan_files
+
+    planned = plan_files(jobs, policy)
+    for one in planned:
+        size = "size unknown" if one.megapixels is None else f"{one.megapixels:.2f} MP"
+        if as_json:
+            console.print_json(
+                {
+                    "input": str(one.job.source),
+                    "output": str(one.job.target),
+                    "plan": one.plan,
+                    "megapixels": one.megapixels,
+                    "bytes": one.bytes,
+                }
+            )
+        else:
+            console.data.print(
+                f"{one.plan}: {one.job.source} -> {one.job.target} ({size})", markup=False
+            )
+    about = estimate(planned, model, options)
+    free = "" if about.free_bytes is None else f"; {about.free_bytes / 1e9:.1f} GB free"
+    console.say(
+        f"{len(planned)} files, {about.megapixels:.1f} megapixels, {about.bytes / 1e6:.1f} MB;"
+        f" about {_duration(about.seconds)} of computing{free}; nothing was done"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

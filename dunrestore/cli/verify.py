@@ -1,0 +1,42 @@
+"""``dunrestore verify``: restored files against their records."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dunrestore.cli import console
+from dunrestore.errors import ExitCode
+
+
+def verify(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where restored files and their records lie.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name the sound files.")] = False,
+) -> None:
+    """Check restored files: every one against its record and manifest-sha256.txt.
+
+    Folders inside are checked as well. A file that is missing or has other bytes ends in exit
+    code 4.
+    """
+    from dunrestore.provenance.verify import verify as verify_folder
+
+    console.set_up(quiet=quiet, verbose=verbose)
+    good = bad = 0
+    for checked in verify_folder(folder):
+        if as_json:
+            console.print_json({**asdict(checked), "path": str(checked.path)})
+        if checked.verdict == "ok":
+            good += 1
+            if verbose:
+                console.say(f"{checked.path}: ok")
+        else:
+            bad += 1
+            console.say(f"error: {checked.path}: {checked.verdict}: {checked.explanation}")
+    if not quiet:
+        console.say(f"{good} checks passed, {bad} failed")
+    raise typer.Exit(ExitCode.OUTPUT_CHECK if bad else ExitCode.OK)

@@ -1,0 +1,88 @@
+"""Restore the pages of a file in memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dunrestore.checkpoints.load import Model
+from dunrestore.imaging import pixels
+from dunrestore.imaging.picture import Document, Picture
+from dunrestore.restoration.change import Progress
+from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.picture import Restoration, restore_picture, restoring_network
+from dunrestore.restoration.preserve import damage_weight, found_weight
+
+
+@dataclass(frozen=True)
+class RestoredPage:
+    """A page after restoration, and how it came about."""
+
+    picture: Picture
+    losses: NDArray[np.bool_]
+    """(H, W), upright: what was taken as damaged."""
+    preserved: bool
+    """False if the whole page was cleaned."""
+    tile: int
+    overlap: int
+    device: str
+    precision: str
+    tiles_redone: int
+    """Tiles that had to be computed again in float32."""
+
+
+def restored_picture(
+    picture: Picture, model: Model, options: RestoreOptions, progress: Progress | None = None
+) -> tuple[Picture, Restoration]:
+    """The restored picture, of the same kind as ``picture``, and what was decided.
+
+    Args:
+        picture: the damaged scan.
+        model: a restoring model.
+        options: tiles, device, precision, preserve.
+        progress: told of each finished batch of tiles.
+    """
+    rgb = pixels.to_rgb(picture)
+    restoration = restore_picture(rgb, restoring_network(model), options, progress)
+    change = restoration.proposal.change
+    return pixels.add_residual(picture, change, restoration.weight), restoration
+
+
+def restore_pages(
+    document: Document,
+    model: Model,
+    options: RestoreOptions,
+    *,
+    first_page: bool = False,
+    progress: Progress | None = None,
+) -> tuple[RestoredPage | None, ...]:
+    """Restore the pages of a file; None stands for a page that stays as it is."""
+    count = 1 if first_page else len(document.pages)
+    restored = [_page(page, model, options, progress) for page in document.pages[:count]]
+    return (*restored, *[None] * (len(document.pages) - count))
+
+
+def _page(
+    page: Picture, model: Model, options: RestoreOptions, progress: Progress | None
+) -> RestoredPage:
+    picture, restoration = restored_picture(page, model, options, progress)
+    proposal = restoration.proposal
+    return RestoredPage(
+        picture,
+        _losses(restoration),
+        restoration.preserved,
+        tile=proposal.tile,
+        overlap=proposal.overlap,
+        device=proposal.device,
+        precision=proposal.precision,
+        tiles_redone=proposal.tiles_redone,
+    )
+
+
+def _losses(restoration: Restoration) -> NDArray[np.bool_]:
+    if restoration.preserved:
+        return restoration.weight > 0
+    proposal = restoration.proposal
+    if proposal.damage is not None:
+        return found_weight(proposal.damage) > 0
+    return damage_weight(proposal.change) > 0

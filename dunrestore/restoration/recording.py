@@ -1,0 +1,215 @@
+"""Make the record of a restored file, and write into its XMP what was done."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dunrestore.checkpoints.load import Model
+from dunrestore.checkpoints.record import sha256_of
+from dunrestore.errors import InputError
+from dunrestore.imaging import files, pixels, xmp
+from dunrestore.imaging.picture import Picture
+from dunrestore.provenance import drift, record
+from dunrestore.provenance.change_map import Change, change_of
+from dunrestore.provenance.record import Execution, FileFacts, ModelFacts, PageChanges, Record
+from dunrestore.provenance.regions import changed_regions
+from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.pages import RestoredPage
+from dunrestore.restoration.source import FileOptions, Opened
+
+
+@dataclass(frozen=True)
+class Work:
+    """A restored file that is to be written, and how it came about."""
+
+    opened: Opened
+    pages: tuple[RestoredPage | None, ...]
+    """None for a page that stays as it is."""
+    model: Model
+    options: RestoreOptions
+    file_options: FileOptions
+
+    def restored_pages(self) -> tuple[Picture, ...]:
+        """The pages as they are to be."""
+        old = self.opened.document.pages
+        pairs = zip(old, self.pages, strict=True)
+        return tuple(new.picture if new else page for page, new in pairs)
+
+    def changes(self) -> tuple[Change, ...]:
+        """How much each pixel of each page was changed."""
+        pairs = zip(self.opened.document.pages, self.restored_pages(), strict=True)
+        return tuple(change_of(old, new) for old, new in pairs)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A file that is written but has no name yet."""
+
+    path: Path
+    lost: tuple[str, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+
+def wanted_options(options: RestoreOptions, file_options: FileOptions) -> Mapping[str, Any]:
+    """The options that decide what comes out; whoever changes one wants another output."""
+    return {
+        **asdict(options),
+        "format": file_options.image_format,
+        "compression": file_options.compression,
+        "pages": "first" if file_options.first_page else "all",
+    }
+
+
+def marked_pages(
+    work: Work, changes: Sequence[Change]
+) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+    """The restored pages with the change written into their XMP, and what could not be done."""
+    pages: list[Picture] = []
+    notes: dict[str, None] = {}
+    for picture, page, change in zip(work.restored_pages(), work.pages, changes, strict=True):
+        if page is None or not change.any():
+            pages.append(picture)
+            continue
+        model = work.model
+        event = xmp.Event(
+            action="edited",
+            when=record.now(),
+            software=f"dunrestore {record.software()['dunrestore']}",
+            parameters=f"losses filled by the trained model {model.name}, SHA-256 {model.sha256}",
+        )
+        source_type = xmp.COMPOSITE if page.losses.any() else xmp.ENHANCED
+        try:
+            packet = xmp.record(picture.metadata.xmp, source_type, event)
+        except InputError as error:
+            notes[f"{error.cause}; nothing was added to it"] = None
+            pages.append(picture)
+            continue
+        pages.append(replace(picture, metadata=replace(picture.metadata, xmp=packet)))
+    return tuple(pages), tuple(notes)
+
+
+def make_record(work: Work, changes: Sequence[Change], finished: Finished) -> Record:
+    """Everything that is known of a restoration, once its output is written."""
+    opened, model = work.opened, work.model
+    source, target = opened.job.source, opened.job.target
+    pages = _pages(work, changes, finished.path)
+    card = model.card
+    return Record(
+        input=FileFacts(
+            source.name,
+            str(source),
+            opened.sha256,
+            source.stat().st_size,
+            opened.document.format,
+        ),
+        output=FileFacts(
+            target.name,
+            str(target),
+            sha256_of(finished.path),
+            finished.path.stat().st_size,
+            opened.image_format,
+        ),
+        replaces_sha256=opened.replaces_sha256,
+        model=ModelFacts(
+            model.name,
+            model.architecture,
+            model.sha256,
+            licence=str(card.get("licence", "")),
+            intended_use=str(card.get("intended_use", "")),
+            training=str(card.get("training", "")),
+        ),
+        options=wanted_options(work.options, work.file_options),
+        execution=_execution(work, finished.seconds),
+        pages=pages,
+        lost_metadata=finished.lost,
+        notes=finished.notes + _recompressed(work),
+        warnings=_warnings(work, pages, finished),
+        created=record.now(),
+    )
+
+
+def _pages(work: Work, changes: Sequence[Change], path: Path) -> tuple[PageChanges, ...]:
+    after = work.restored_pages()
+    if work.opened.image_format == "jpeg":  # what stands in a JPEG is not what went in
+        after = files.read(path, max_mpixels=float("inf")).pages
+    olds = work.opened.document.pages
+    made: list[PageChanges] = []
+    for index, (old, page, change) in enumerate(zip(olds, work.pages, changes, strict=True)):
+        new = after[index] if index < len(after) else old
+        made.append(_page_changes(old, new, page, change))
+    return tuple(made)
+
+
+def _page_changes(
+    old: Picture, new: Picture, page: RestoredPage | None, change: Change
+) -> PageChanges:
+    changed = change > 0
+    cleaned = page is not None and not page.preserved
+    losses = np.zeros_like(changed) if page is None else page.losses
+    count = int(np.count_nonzero(changed))
+    height, width = change.shape
+    return PageChanges(
+        width=width,
+        height=height,
+        restored=page is not None,
+        cleaned=cleaned,
+        changed_pixels=count,
+        changed_percent=100 * count / changed.size,
+        regions=changed_regions(losses if cleaned else changed),
+        drift=drift.colour_drift(pixels.to_rgb(old), pixels.to_rgb(new), ~losses),
+    )
+
+
+def _execution(work: Work, seconds: float) -> Execution:
+    restored = [page for page in work.pages if page is not None]
+    first = restored[0]
+    return Execution(
+        device=first.device,
+        precision=first.precision,
+        tile=first.tile,
+        overlap=first.overlap,
+        tiles_redone=sum(page.tiles_redone for page in restored),
+        seed=None,
+        seconds=round(seconds, 3),
+        software=record.software(),
+    )
+
+
+def _recompressed(work: Work) -> tuple[str, ...]:
+    names = {page.recompressed: None for page in work.opened.document.pages if page.recompressed}
+    return tuple(f"{name} in the source, written without loss" for name in names)
+
+
+def _warnings(work: Work, pages: Sequence[PageChanges], finished: Finished) -> tuple[str, ...]:
+    found: list[str] = []
+    for number, page in enumerate(pages, 1):
+        where = f"page {number}: " if len(pages) > 1 else ""
+        found += [where + warning for warning in _page_warnings(page, work.options)]
+    redone = sum(page.tiles_redone for page in work.pages if page is not None)
+    if redone:
+        found.append(f"tiles computed again in float32: {redone}")
+    if finished.lost:
+        found.append(f"{work.opened.image_format} cannot hold {', '.join(finished.lost)}")
+    drifts = [page.drift for page in pages if page.drift is not None]
+    touched = max((one.differing_percent for one in drifts), default=0.0)
+    if work.opened.image_format == "jpeg" and any(page.changed_pixels for page in pages):
+        found.append(f"encoded as JPEG again, which touched {touched:.1f} % of the sound pixels")
+    return (*found, *finished.notes)
+
+
+def _page_warnings(page: PageChanges, options: RestoreOptions) -> list[str]:
+    found: list[str] = []
+    if not page.restored:
+        found.append("left as it is, only the first page was asked for")
+    if page.cleaned and options.preserve != "never":
+        found.append("noisy scan cleaned as a whole")
+    if page.drift is not None and page.drift.patches > drift.LIMIT:
+        found.append(
+            f"colours drifted outside the losses: mean CIEDE2000 {page.drift.patches:.1f}, more"
+            f" than {drift.LIMIT:g}"
+        )
+    return found

@@ -1,0 +1,88 @@
+"""Read a file that is to be restored, and settle what its output will be."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from dunrestore.errors import UsageError, file_access_error
+from dunrestore.imaging import files
+from dunrestore.imaging.picture import Document, Format
+from dunrestore.restoration.jobs import Job
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How files are read and written."""
+
+    image_format: Format | None = None
+    """Format of the output; None for the input's."""
+    compression: str | None = None
+    """Of a TIFF output; None for the input's."""
+    overwrite: bool = False
+    """Whether an output that exists is replaced."""
+    max_mpixels: float = 2000.0
+    """Pictures of more million pixels are refused before they are decoded."""
+    first_page: bool = False
+    """Restore the first page only and leave the others as they are."""
+    strict: bool = False
+    """Fail where the output's format cannot hold all metadata."""
+    sidecar: bool = True
+    """Write the record beside the output."""
+    change_map: bool = False
+    """Write a picture of what was changed beside the output."""
+    premis: bool = False
+    """Write a PREMIS event beside the output."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file that was read."""
+
+    job: Job
+    sha256: str
+    document: Document
+    image_format: Format
+    """What the output will be."""
+    seconds: float
+    """Time that reading took."""
+    replaces_sha256: str | None = None
+    """Hash of the output that will be replaced."""
+
+
+def open_file(
+    job: Job, sha256: str, file_options: FileOptions, replaces_sha256: str | None = None
+) -> Opened:
+    """Read a file and make the folder of its output.
+
+    Args:
+        job: where from and where to.
+        sha256: of the source.
+        file_options: how files are read.
+        replaces_sha256: of the output that will be replaced.
+
+    Raises:
+        UsageError: if the output's name contradicts its format.
+        InputError: if the source cannot be read.
+        FileAccessError: if the folder cannot be made.
+    """
+    start = time.perf_counter()
+    asked = _asked_format(job.target, file_options)
+    document = files.read(job.source, max_mpixels=file_options.max_mpixels)
+    try:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise file_access_error(error, job.target.parent) from error
+    seconds = time.perf_counter() - start
+    return Opened(job, sha256, document, asked or document.format, seconds, replaces_sha256)
+
+
+def _asked_format(target: Path, file_options: FileOptions) -> Format | None:
+    named = files.format_of(target)
+    asked = file_options.image_format
+    if asked is not None and named is not None and asked != named:
+        raise UsageError(
+            f"the name asks for {named}, --format for {asked}",
+            path=target,
+            next_step="drop --format, or change the name",
+        )
+    return asked or named
