@@ -109,23 +109,7 @@ class PatchStream:
         target = sample.target
         if rng.random() < options.colours:
             target = vary_colours(target, rng, inversion=options.inversion)
-        return self._damaged(np.ascontiguousarray(target), rng)
-
-    def _damaged(self, target: NDArray[np.float32], rng: np.random.Generator) -> Sample:
-        sound = np.zeros(target.shape[:2], dtype=bool)
-        match self.options.task:
-            case "deblur":
-                return Sample(motion_blur(target, rng), target, sound)
-            case "derain":
-                return Sample(rain(target, rng), target, sound)
-            case "rescale":
-                return Sample(target, target, sound)
-            case "inpaint":
-                recipe = self.options.recipe
-                if rng.random() < self.options.sound:
-                    recipe = replace(recipe, damages=())
-                result = degrade(target, recipe, rng)
-                return Sample(result.picture, target, result.mask)
+        return damaged_by(np.ascontiguousarray(target), options, rng, sound=options.sound)
 
     def _cut_patch(self, rng: np.random.Generator) -> tuple[Sample, bool]:
         """A window with detail, and whether its file is damaged already."""
@@ -156,6 +140,37 @@ class PatchStream:
         side = max(PAINT_SIDE, 2 * self.options.side)
         mural = paint_mural(side, side, generator_for(self.options.seed, "mural", number))
         return np.rint(mural * 255).astype(np.uint8)
+
+
+def damaged_by(
+    target: NDArray[np.float32],
+    options: PatchOptions,
+    rng: np.random.Generator,
+    *,
+    sound: float = 0.0,
+) -> Sample:
+    """A clean picture (H, W, 3) and what the task or the recipe makes of it.
+
+    Args:
+        target: the clean picture.
+        options: task and recipe.
+        rng: source of randomness.
+        sound: how often it gets no damage, only noise.
+    """
+    nothing = np.zeros(target.shape[:2], dtype=bool)
+    match options.task:
+        case "deblur":
+            return Sample(motion_blur(target, rng), target, nothing)
+        case "derain":
+            return Sample(rain(target, rng), target, nothing)
+        case "rescale":
+            return Sample(target, target, nothing)
+        case "inpaint":
+            recipe = options.recipe
+            if rng.random() < sound:
+                recipe = replace(recipe, damages=())
+            result = degrade(target, recipe, rng)
+            return Sample(result.picture, target, result.mask)
 
 
 def _position(length: int, side: int, overlap: int | None, rng: np.random.Generator) -> int:

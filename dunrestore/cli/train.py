@@ -1,0 +1,197 @@
+"""``dunrestore train``: a folder of pictures in, a model file out."""
+
+import inspect
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dunrestore.cli import console
+from dunrestore.training.config import TrainConfig, make_config, read_toml, to_toml
+
+if TYPE_CHECKING:
+    from dunrestore.training.observers import Step
+    from dunrestore.training.validation import Figures, Restored
+
+DEFAULT_FOLDER = Path("training")
+
+
+class TrainingProgress:
+    """A bar on stderr while stderr is a terminal, and a line for every validation."""
+
+    def __init__(self, iterations: int, start: int, *, bar: bool, lines: bool) -> None:
+        self._lines = lines
+        self._bar = Progress(
+            TextColumn("{task.completed}/{task.total}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]}  {task.fields[speed]} images/s{task.fields[val]}"),
+            TimeRemainingColumn(),
+            console=console.messages,
+            transient=True,
+            disable=not (bar and console.messages.is_terminal),
+        )
+        self._task = self._bar.add_task(
+            "", total=iterations, completed=start, loss="-", speed="-", val=""
+        )
+        self._smooth: float | None = None
+        self._bar.start()
+
+    def stepped(self, step: "Step") -> None:
+        """Move the bar."""
+        before = step.loss if self._smooth is None else self._smooth
+        self._smooth = 0.98 * before + 0.02 * step.loss
+        self._bar.update(
+            self._task,
+            completed=step.iteration,
+            loss=f"{self._smooth:.4f}",
+            speed=f"{step.images_per_second:.1f}",
+        )
+
+    def validated(self, iteration: int, figures: "Figures", pictures: "Sequence[Restored]") -> None:
+        """Print the figures."""
+        del pictures
+        self._bar.update(self._task, val=f"  PSNR {figures.psnr:.2f}")
+        if self._lines:
+            console.say(f"{iteration}: {_as_line(figures)}")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+
+def _as_line(figures: "Figures") -> str:
+    inside = "" if figures.psnr_inside is None else f", {figures.psnr_inside:.2f} dB inside"
+    return (
+        f"PSNR {figures.psnr:.2f} dB{inside} (damaged {figures.psnr_input:.2f}),"
+        f" SSIM {figures.ssim:.4f}, {figures.pictures} pictures"
+    )
+
+
+def _train(
+    *,
+    output: Path,
+    config_file: Path | None,
+    print_config: bool,
+    resume: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    no_progress: bool,
+    log_file: Path | None,
+    **given: Any,
+) -> None:
+    """Train a model on your own pictures; several GPUs or machines: the same under torchrun."""
+    console.set_up(quiet=quiet, verbose=verbose, log_file=log_file)
+    layers = [read_toml(config_file)] if config_file is not None else []
+    layers.append({name: value for name, value in given.items() if value is not None})
+    if print_config and not resume:
+        console.data.print(to_toml(make_config(*layers)), end="", markup=False)
+        return
+    from dunrestore.training.distributed import joined_world
+    from dunrestore.training.run import saved_config, train
+
+    if resume:
+        layers.insert(0, dict(saved_config(output)))
+    config = make_config(*layers)
+    if print_config:
+        console.data.print(to_toml(config), end="", markup=False)
+        return
+    with joined_world() as world:
+
+        def watchers(start: int) -> list[TrainingProgress]:
+            shown = world.leads and not quiet
+            bar = shown and not no_progress
+            return [TrainingProgress(config.iterations, start, bar=bar, lines=shown)]
+
+        try:
+            result = train(config, output, resume=resume, observers=watchers, world=world)
+        except KeyboardInterrupt:
+            if world.leads:
+                console.say(f"stopped; go on with: dunrestore train --resume -o {output}")
+            raise
+        if not world.leads:
+            return
+        if as_json:
+            figures = result.figures.as_dict() if result.figures else None
+            console.print_json(
+                {"model": str(result.model), "iterations": result.iterations, "figures": figures}
+            )
+        elif not quiet:
+            console.say(f"{result.model}: {result.iterations} iterations")
+
+
+def _parameter(name: str, hint: Any, *declarations: Any, default: Any = None, **more: Any) -> Any:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[hint, typer.Option(*declarations, **more)],
+    )
+
+
+def _config_parameter(name: str, hint: Any, text: str, default: Any) -> inspect.Parameter:
+    """A field of the configuration as an option; None stands for not given."""
+    options = get_args(hint) if get_origin(hint) in (types.UnionType, Union) else (hint,)
+    kind = next(o for o in options if o is not type(None))
+    flag = f"--{name.replace('_', '-')}"
+    shown = f" [{default}]" if default not in (None, "", ()) else ""
+    more: dict[str, Any] = {"help": text + shown, "show_default": False}
+    if kind is bool:
+        return _parameter(name, bool | None, f"{flag}/--no-{flag[2:]}", **more)
+    if get_origin(kind) is tuple:
+        return _parameter(name, list[str] | None, flag, metavar="NAME|FILE", **more)
+    if get_origin(kind) is Literal:
+        return _parameter(name, Union[kind, None], flag, **more)  # noqa: UP007
+    return _parameter(name, kind | None, flag, **more)
+
+
+def _options() -> list[inspect.Parameter]:
+    hints = get_type_hints(TrainConfig)
+    own = [
+        _parameter("output", Path, "--output", "-o", metavar="FOLDER", default=DEFAULT_FOLDER,
+                   help="Where state, records and models go."),
+        _parameter("config_file", Path | None, "--config", "-c", metavar="FILE",
+                   help="Values from a TOML file; options go before it."),
+        _parameter("print_config", bool, "--print-config", default=False,
+                   help="Show the resulting configuration as TOML, and stop."),
+        _parameter("resume", bool, "--resume", default=False,
+                   help="Go on from the state in the output folder."),
+        _parameter("as_json", bool, "--json", default=False, help="The result as JSON on stdout."),
+        _parameter("quiet", bool, "--quiet", "-q", default=False, help="Say errors only."),
+        _parameter("verbose", bool, "--verbose", "-v", default=False, help="Say more."),
+        _parameter("no_progress", bool, "--no-progress", default=False, help="No progress bar."),
+        _parameter("log_file", Path | None, "--log-file", metavar="FILE", help="Keep a log."),
+    ]  # fmt: skip
+    return own + [
+        _config_parameter(f.name, hints[f.name], f.metadata["help"], f.default)
+        for f in fields(TrainConfig)
+    ]
+
+
+def _with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The function with every field of the configuration among its options."""
+
+    def command(**options: Any) -> None:
+        function(**options)
+
+    parameters = _options()
+    command.__doc__ = function.__doc__
+    command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+train = _with_options(_train)

@@ -1,0 +1,186 @@
+"""The training loop: batches in, better weights out."""
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from dunrestore.degradations.seeds import generator_for
+from dunrestore.errors import ConfigError
+from dunrestore.models.guided import Guided
+from dunrestore.training.config import TrainConfig, as_values
+from dunrestore.training.distributed import World
+from dunrestore.training.interruption import StopRequest
+from dunrestore.training.losses import stages_loss
+from dunrestore.training.observers import Observer, Step
+from dunrestore.training.optimisation import AveragedWeights, make_optimizer, set_learning_rate
+from dunrestore.training.stages import supervised
+from dunrestore.training.state import State
+
+log = logging.getLogger(__name__)
+
+Part = tuple[Tensor, Tensor, Tensor]
+"""Inputs (B, 3, S, S), targets (B, 3, S, S), masks (B, 1, S, S) of a part of a batch."""
+
+
+class Trainer:
+    """A network on its way: weights, their average, the optimiser, how far it has come.
+
+    Attributes:
+        network: learns.
+        ema: its averaged weights, or None.
+        iteration: steps done.
+        best: highest validation PSNR so far, or None.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        network: nn.Module,
+        device: torch.device,
+        dtype: torch.dtype,
+        world: World | None = None,
+    ) -> None:
+        self.config, self.device, self.dtype = config, device, dtype
+        self._world = world or World()
+        layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        self._layout = layout
+        self.network = network.to(device).to(memory_format=layout)
+        self._wrapped = self._world.wrap(self.network, device)
+        self.ema = AveragedWeights(self.network, config.ema) if config.ema else None
+        self._optimizer = make_optimizer(config, self.network)
+        half = dtype == torch.float16
+        self._scaler = torch.amp.GradScaler(device.type, enabled=half)
+        self._learning = [p for p in self.network.parameters() if p.requires_grad]
+        self.iteration = 0
+        self.best: float | None = None
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that is validated and kept: the averaged one, if there is one."""
+        return self.network if self.ema is None else self.ema.network
+
+    def step(self, parts: Sequence[Part]) -> tuple[float, float, float]:
+        """One step of the optimiser over a batch in parts: loss, learning rate, gradient norm.
+
+        Raises:
+            ConfigError: if the loss or its gradient is not finite; the weights stay as they were.
+        """
+        rate = set_learning_rate(self._optimizer, self.config, self.iteration)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss = sum(
+            self._backward(part, len(parts), last=number == len(parts) - 1)
+            for number, part in enumerate(parts)
+        )
+        loss = self._world.mean(float(loss), self.device)
+        self._scaler.unscale_(self._optimizer)
+        limit = self.config.clip or math.inf
+        norm = float(nn.utils.clip_grad_norm_(self._learning, limit))
+        # float16's scaler skips a step whose gradient overflows, and scales less from then on.
+        if not math.isfinite(loss) or not (math.isfinite(norm) or self._scaler.is_enabled()):
+            raise ConfigError(
+                f"the loss is no longer finite at iteration {self.iteration + 1}",
+                next_step="go on from the last good state with --resume and a smaller --lr",
+            )
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self.iteration += 1
+        if self.ema is not None:
+            self.ema.update(self.iteration)
+        return loss, rate, norm
+
+    def _backward(self, part: Part, parts: int, *, last: bool) -> float:
+        inputs, targets, masks = (t.to(self.device, non_blocking=True) for t in part)
+        inputs = inputs.contiguous(memory_format=self._layout)
+        # Only the last part's gradients travel between the processes.
+        alone = last or self._world.size == 1
+        with nullcontext() if alone else self._wrapped.no_sync():  # pyright: ignore[reportCallIssue]
+            mixed = self.dtype != torch.float32
+            with torch.autocast(self.device.type, self.dtype, enabled=mixed):
+                stages = self._wrapped(inputs, *self._given_mask(masks))
+            loss = stages_loss(supervised(stages), targets, masks, self.config) / parts
+            self._scaler.scale(loss).backward()
+        return float(loss.detach())
+
+    def _given_mask(self, masks: Tensor) -> tuple[Tensor, ...]:
+        """The true mask, for a guided network in some of the steps."""
+        if not isinstance(self.network, Guided):
+            return ()
+        rng = generator_for(self.config.seed, "given mask", self.iteration)
+        return (masks,) if rng.random() < self.config.given_mask else ()
+
+    def state(self, data: str) -> State:
+        """All of it, as it is now; ``data`` is the training set's hash."""
+        return State(
+            config=as_values(self.config),
+            iteration=self.iteration,
+            network=self.network.state_dict(),
+            ema=None if self.ema is None else self.ema.network.state_dict(),
+            optimizer=self._optimizer.state_dict(),
+            scaler=self._scaler.state_dict(),
+            generator=torch.get_rng_state(),
+            best=self.best,
+            data=data,
+        )
+
+    def restore(self, state: State) -> None:
+        """Take a state over."""
+        self.network.load_state_dict(dict(state.network))
+        if self.ema is not None:
+            self.ema.network.load_state_dict(dict(state.ema or state.network))
+        self._optimizer.load_state_dict(copy.deepcopy(dict(state.optimizer)))
+        if state.scaler:
+            self._scaler.load_state_dict(dict(state.scaler))
+        torch.set_rng_state(state.generator)
+        self.iteration, self.best = state.iteration, state.best
+
+
+@dataclass(frozen=True)
+class Occasions:
+    """What the loop does at intervals."""
+
+    save: Callable[[], None]
+    """Writes the state."""
+    validate: Callable[[], None]
+    """Measures the result, keeps it if it is the best."""
+    observers: Sequence[Observer] = field(default=())
+
+
+def run_loop(
+    trainer: Trainer,
+    batches: Iterator[Sequence[Part]],
+    occasions: Occasions,
+    world: World,
+    stop: StopRequest,
+) -> None:
+    """Train to the configured iteration, or until asked to stop.
+
+    Raises:
+        KeyboardInterrupt: if asked to stop; the state is saved.
+        ConfigError: if the loss is no longer finite; the last good state is saved.
+    """
+    config, begun, first = trainer.config, time.perf_counter(), trainer.iteration
+    while trainer.iteration < config.iterations:
+        try:
+            loss, rate, norm = trainer.step(next(batches))
+        except ConfigError:
+            occasions.save()
+            raise
+        done = trainer.iteration
+        speed = (done - first) * config.batch / (time.perf_counter() - begun)
+        for observer in occasions.observers:
+            observer.stepped(Step(done, loss, rate, norm, speed))
+        last = done == config.iterations
+        if last or done % config.validate_every == 0:
+            occasions.validate()
+        stopping = world.any(stop.made, trainer.device)
+        if stopping or last or done % config.save_every == 0:
+            occasions.save()
+        if stopping and not last:
+            raise KeyboardInterrupt

@@ -1,0 +1,183 @@
+"""The stages of training: which network, which part of it learns, which pictures are compared."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dunrestore.checkpoints.load import Model, load
+from dunrestore.errors import ConfigError, ModelError
+from dunrestore.models.architectures import ARCHITECTURES, build
+from dunrestore.models.car import CARConfig
+from dunrestore.models.edsr import EDSRConfig
+from dunrestore.models.hinet import HINetConfig
+from dunrestore.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training."""
+
+    architecture: str
+    """Key of ``models.architectures.ARCHITECTURES``."""
+    hin: tuple[int, int] = (3, 4)
+    """First and last level with half instance normalisation."""
+    frozen: tuple[str, ...] = ()
+    """Parts that do not learn."""
+
+
+STAGES: dict[str, Stage] = {
+    "car": Stage("car"),
+    "hinet-dr": Stage("hinet", hin=(0, 4)),
+    "hinet-db": Stage("hinet"),
+    "arin": Stage("arin", frozen=("car",)),
+    "arin-joint": Stage("arin"),
+    "arin-guided": Stage("guided"),
+}
+
+_PARTS: dict[tuple[str, str], dict[str, str]] = {
+    ("car", "arin"): {"": "car."},
+    ("hinet", "arin"): {"": "hinet."},
+    ("hinet", "guided"): {"": "hinet."},
+    ("arin", "guided"): {"hinet.": "hinet."},
+    ("edsr", "car"): {"": "usn."},
+}
+"""(a model's architecture, the trained one's) -> where its weights go."""
+
+
+def make_network(config: TrainConfig, *, cache: str | None = None) -> nn.Module:
+    """The stage's network with fresh weights, or with those of the models to start from.
+
+    Its dimensions are those of the models to start from, unless the config gives its own.
+
+    Args:
+        config: stage, size, seed and ``init``.
+        cache: folder of downloaded models.
+
+    Raises:
+        ModelError: if a model to start from is of another architecture or of another size.
+        ConfigError: if the dimensions make no network.
+    """
+    stage = STAGES[config.stage]
+    models = [load(name, cache_dir=cache) for name in config.init]
+    torch.manual_seed(config.seed)
+    try:
+        network = build(stage.architecture, _dimensions(config, stage, models))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    for model in models:
+        _take_over(network, stage.architecture, model)
+    for part in stage.frozen:
+        network.get_submodule(part).requires_grad_(False)
+    return network.train()
+
+
+def supervised(outputs: Sequence[Tensor]) -> list[Tensor]:
+    """The outputs that learning can better: not a frozen part's picture, nor a classical fill."""
+    return [output for output in outputs if output.requires_grad]
+
+
+def learning_parts(
+    config: TrainConfig, network: nn.Module
+) -> list[tuple[float, list[nn.Parameter]]]:
+    """Learning rate and parameters of every part that learns."""
+    rates = {"car": config.lr_car, "hinet": config.lr_hinet}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        rate = rates.get(name.split(".")[0])
+        if parameter.requires_grad:
+            groups.setdefault(config.lr if rate is None else rate, []).append(parameter)
+    return list(groups.items())
+
+
+def _dimensions(config: TrainConfig, stage: Stage, models: Sequence[Model]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for model in models:
+        own: Any = model.network.config
+        found |= {model.architecture: own}
+        if model.architecture in ("arin", "guided"):
+            found |= {"hinet": own.hinet} | ({"car": own.car} if hasattr(own, "car") else {})
+    hinet, car = _hinet(config, stage), _car(config)
+    if isinstance(start := found.get("hinet"), HINetConfig):
+        hinet = _with_width(start, config)
+    if isinstance(start := found.get("car"), CARConfig) and not _names_car(config):
+        car = start
+    if stage.architecture == "guided":
+        start = asdict(found["guided"]) if "guided" in found else {}
+        return start | {"hinet": asdict(replace(hinet, in_channels=7))}
+    hinet = replace(hinet, in_channels=3)
+    whole = {"hinet": asdict(hinet), "car": asdict(car)}
+    return whole if stage.architecture == "arin" else whole[stage.architecture]
+
+
+def _with_width(start: HINetConfig, config: TrainConfig) -> HINetConfig:
+    return replace(
+        start,
+        width=config.hinet_width or start.width,
+        depth=config.hinet_depth or start.depth,
+    )
+
+
+def _names_car(config: TrainConfig) -> bool:
+    named = (config.car_width, config.car_blocks, config.edsr_blocks, config.edsr_features)
+    return any(value is not None for value in named)
+
+
+def _hinet(config: TrainConfig, stage: Stage) -> HINetConfig:
+    width = config.hinet_width or {"full": 64, "compact": 16}[config.size]
+    depth = config.hinet_depth or 5
+    return HINetConfig(width, depth, hin_first=stage.hin[0], hin_last=stage.hin[1])
+
+
+def _car(config: TrainConfig) -> CARConfig:
+    full = config.size == "full"
+    edsr = EDSRConfig(
+        blocks=config.edsr_blocks or (32 if full else 8),
+        features=config.edsr_features or (256 if full else 48),
+        scale=2,
+    )
+    return CARConfig(
+        width=config.car_width or (128 if full else 32),
+        residual_blocks=config.car_blocks or (5 if full else 3),
+        edsr=edsr,
+    )
+
+
+def _take_over(network: nn.Module, architecture: str, model: Model) -> None:
+    same = {"": ""} if model.architecture == architecture else None
+    prefixes = same or _PARTS.get((model.architecture, architecture))
+    if prefixes is None:
+        raise ModelError(
+            f"is a {ARCHITECTURES[model.architecture].title};"
+            f" {ARCHITECTURES[architecture].title} cannot start from it",
+            path=model.path,
+            next_step="choose another --init or --stage",
+        )
+    own = network.state_dict()
+    for name, tensor in model.network.state_dict().items():
+        for old, new in prefixes.items():
+            if name.startswith(old):
+                goal = new + name.removeprefix(old)
+                own[goal] = _fitted(tensor, own.get(goal), name, model)
+    network.load_state_dict(own)
+
+
+def _fitted(tensor: Tensor, goal: Tensor | None, name: str, model: Model) -> Tensor:
+    if goal is not None and tensor.shape == goal.shape:
+        return tensor
+    if (
+        goal is not None
+        and name.endswith(("conv_01.weight", "conv_02.weight"))
+        and tensor.shape[0] == goal.shape[0]
+        and tensor.shape[1] < goal.shape[1]
+    ):  # input channels that the model does not know begin without a say
+        extra = goal.shape[1] - tensor.shape[1]
+        return torch.cat([tensor, tensor.new_zeros(goal.shape[0], extra, *goal.shape[2:])], dim=1)
+    wanted = "no such weight" if goal is None else f"the shape {tuple(goal.shape)}"
+    raise ModelError(
+        f"{name} has the shape {tuple(tensor.shape)}, the network to train has {wanted}",
+        path=model.path,
+        next_step="leave out the options that set widths and depths",
+    )

@@ -1,0 +1,80 @@
+"""A run's state on disk: all that is needed to go on as if nothing had happened."""
+
+import io
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dunrestore.checkpoints.formats import write_whole
+from dunrestore.errors import ModelError, file_access_error
+
+FILE = "state.pt"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class State:
+    """What a run is made of between two steps."""
+
+    config: Mapping[str, Any]
+    """The configuration as plain values."""
+    iteration: int
+    """Steps done; with the seed it also says which sample comes next."""
+    network: Mapping[str, Tensor]
+    ema: Mapping[str, Tensor] | None
+    """The averaged weights, if there are any."""
+    optimizer: Mapping[str, Any]
+    scaler: Mapping[str, Any]
+    """Of float16's gradients; empty in other precisions."""
+    generator: Tensor
+    """State of PyTorch's random generator."""
+    best: float | None
+    """Highest validation PSNR so far."""
+    data: str
+    """Hash of the training set."""
+
+
+def save_state(folder: Path, state: State) -> Path:
+    """Write the state; the previous one is replaced only by a whole new one.
+
+    Raises:
+        FileAccessError: if it cannot be written; the previous state is still there then.
+    """
+    memory = io.BytesIO()
+    parts = dict(vars(state)) | {"version": VERSION, "config": json.dumps(dict(state.config))}
+    torch.save(parts, memory)
+    path = folder / FILE
+    write_whole(path, memory.getvalue())
+    return path
+
+
+def load_state(folder: Path) -> State:
+    """Read the state of a run.
+
+    Raises:
+        ModelError: if there is none, or it is broken.
+        FileAccessError: if it cannot be opened.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise ModelError(
+            "there is no state to resume from", path=path, next_step="start without --resume"
+        )
+    try:
+        parts: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        version = parts.pop("version")
+        parts["config"] = json.loads(parts["config"])
+        state = State(**parts)
+    except OSError as error:
+        raise file_access_error(error, path) from error
+    except (RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError, EOFError) as e:
+        raise ModelError("the saved state is broken", path=path) from e
+    if version != VERSION:
+        raise ModelError(f"the saved state has version {version}", path=path)
+    return state
