@@ -1,0 +1,91 @@
+import pytest
+import torch
+
+from dunrestore.checkpoints.formats import save
+from dunrestore.errors import ModelError
+from dunrestore.training.config import make_config
+from dunrestore.training.stages import STAGES, make_network, supervised
+from tests.training.tiny import tiny
+
+
+def made(tmp_path, stage, **more):
+    return make_network(tiny(tmp_path, stage=stage, **more))
+
+
+def saved(tmp_path, stage, **more):
+    path = tmp_path / f"{stage}.safetensors"
+    save(path, made(tmp_path, stage, **more), STAGES[stage].architecture, {}, dtype=torch.float32)
+    return str(path)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_has_a_network_and_something_to_learn(tmp_path, stage):
+    network = made(tmp_path, stage)
+    outputs = network(torch.rand(2, 3, 16, 16))
+    learning = supervised(outputs)
+    expected = {"car": 1, "hinet-dr": 2, "hinet-db": 2, "arin": 2, "arin-joint": 3,
+                "arin-guided": 3}  # fmt: skip
+    assert len(learning) == expected[stage]
+    assert learning[-1].shape == (2, 3, 16, 16)
+
+
+def test_the_seed_makes_the_weights(tmp_path):
+    one, same, other = (made(tmp_path, "car", seed=s).state_dict() for s in (1, 1, 2))
+    assert all(torch.equal(one[k], same[k]) for k in one)
+    assert not all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_only_hinet_learns_in_arin_and_both_do_jointly(tmp_path):
+    staged = made(tmp_path, "arin")
+    assert not any(p.requires_grad for p in staged.car.parameters())
+    assert all(p.requires_grad for p in staged.hinet.parameters())
+    joint = made(tmp_path, "arin-joint")
+    joint(torch.rand(1, 3, 16, 16))[-1].square().mean().backward()
+    assert joint.car.kgn.ds_1[1].weight.grad.abs().sum() > 0, "no gradient through the rounding"
+
+
+def test_arin_starts_from_car_and_hinet_of_their_own_sizes(tmp_path):
+    parts = (saved(tmp_path, "car", car_width=6), saved(tmp_path, "hinet-db", hinet_width=4))
+    unsized = {"car_width": None, "hinet_width": None, "hinet_depth": None, "car_blocks": None,
+               "edsr_blocks": None, "edsr_features": None}  # fmt: skip
+    network = made(tmp_path, "arin", init=parts, **unsized)
+    assert network.config.car.width == 6
+    assert network.config.hinet.width == 4
+    own = made(tmp_path, "car", car_width=6).state_dict()
+    assert all(torch.equal(network.car.state_dict()[k], own[k]) for k in own)
+    hinet = made(tmp_path, "hinet-db", hinet_width=4).state_dict()
+    assert all(torch.equal(network.hinet.state_dict()[k], hinet[k]) for k in hinet)
+
+
+def test_a_model_is_fine_tuned_with_its_own_dimensions(tmp_path):
+    init = (saved(tmp_path, "hinet-dr", hinet_width=6),)
+    network = made(tmp_path, "hinet-db", init=init, hinet_width=None, hinet_depth=None)
+    assert (network.config.width, network.config.hin_first) == (6, 0)
+
+
+def test_guided_takes_over_a_hinet_and_ignores_the_new_channels_at_first(tmp_path):
+    init = (saved(tmp_path, "hinet-db"),)
+    guided = made(tmp_path, "arin-guided", init=init)
+    hinet = made(tmp_path, "hinet-db")
+    x = torch.rand(1, 3, 16, 16)
+    extended = torch.cat([x, torch.rand(1, 4, 16, 16)], dim=1)
+    torch.testing.assert_close(guided.hinet(extended)[-1], hinet(x)[-1])
+
+
+def test_another_architecture_or_size_is_one_line(tmp_path):
+    init = (saved(tmp_path, "car"),)
+    with pytest.raises(ModelError, match=r"car\.safetensors: is a CAR.* cannot start from it"):
+        made(tmp_path, "hinet-db", init=init)
+    init = (saved(tmp_path, "hinet-db"),)
+    with pytest.raises(ModelError, match=r"has the shape .* the network to train has the shape"):
+        made(tmp_path, "hinet-db", init=init, hinet_width=8)
+
+
+def test_sizes():
+    def parameters(stage, size):
+        with torch.device("meta"):
+            network = make_network(make_config({"stage": stage, "size": size}))
+        return sum(p.numel() for p in network.parameters())
+
+    assert parameters("hinet-db", "compact") < 6e6 < 8e7 < parameters("hinet-db", "full")
+    assert parameters("car", "compact") < 3e6 < 5e7 < parameters("car", "full")
