@@ -1,0 +1,64 @@
+"""Small scans, a toy model, and the command over them."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dunrestore.checkpoints.load import Model
+from dunrestore.cli.app import run
+from tests.restoration.networks import Toy, fill_white
+
+EPOCH = "1700000000"
+
+
+def toy_model(function=fill_white, sha256="0" * 64):
+    return Model("toy", "hinet", Toy(function), {"licence": "MIT"}, sha256, Path("toy"))
+
+
+def scan(seed=0, height=24, width=32):
+    """(H, W, 3) uint8, dark noise with a white loss."""
+    picture = np.random.default_rng(seed).integers(0, 180, (height, width, 3), np.uint8)
+    picture[height // 3 : height // 2, width // 4 : width // 2] = 255
+    return picture
+
+
+def make_scans(folder, names):
+    for seed, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(scan(seed)).save(path)
+    return folder
+
+
+def use_toy(monkeypatch, model=None):
+    """Let the command load a toy model, whatever it is called."""
+    loaded = model or toy_model()
+    monkeypatch.setattr("dunrestore.checkpoints.load.load", lambda *_, **__: loaded)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
+    return loaded
+
+
+def restore(inputs, output, *more):
+    """Exit code of the command, on the CPU in float32."""
+    arguments = ["restore", str(inputs), "-o", str(output), "-r", "-d", "cpu"]
+    return run([*arguments, "--precision", "fp32", *map(str, more)])
+
+
+def pictures(folder):
+    """Bytes of all restored pictures by their path inside the folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in (".png", ".tif", ".jpg") and ".changes" not in path.name
+    }
+
+
+def everything(folder):
+    """Bytes of all files of a folder that is not to change."""
+    return {
+        os.fspath(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
