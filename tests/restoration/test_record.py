@@ -1,0 +1,221 @@
+"""What is written of a restoration: record, XMP, PREMIS, change map."""
+
+import hashlib
+import json
+from xml.etree import ElementTree
+
+import jsonschema
+import numpy as np
+import pytest
+import torch
+from PIL import Image, TiffImagePlugin
+
+from dunrestore.errors import ExitCode, OutputCheckError
+from dunrestore.imaging import files, xmp
+from dunrestore.provenance import premis, record
+from dunrestore.restoration.file import FileOptions, restore_file
+from dunrestore.restoration.jobs import Job
+from dunrestore.restoration.options import RestoreOptions
+from tests.restoration.batches import restore, scan, toy_model, use_toy
+
+OPTIONS = RestoreOptions(device="cpu", precision="fp32")
+SCHEMA = json.loads(record.SCHEMA.read_text(encoding="utf-8"))
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def fill_nearly_white(x):
+    """Also in files that are compressed with loss."""
+    return torch.where((x > 0.9).all(dim=1, keepdim=True), 0.4, x)
+
+
+def restored(tmp_path, name="in.png", out="out.png", function=None, options=OPTIONS, **how):
+    source = tmp_path / name
+    if not source.exists():
+        Image.fromarray(scan()).save(source, quality=95)
+    job = Job(source, tmp_path / out)
+    model = toy_model(function or fill_nearly_white)
+    result = restore_file(job, model, options, FileOptions(**how))
+    sidecar = record.path_of(job.target)
+    values = json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.exists() else None
+    return job, result, values
+
+
+def test_the_schema_is_one_and_every_record_follows_it(tmp_path):
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    for out in ("out.png", "out.tif", "out.jpg", "out.webp", "out.jp2"):
+        _, _, values = restored(tmp_path, out=out)
+        jsonschema.validate(values, SCHEMA, format_checker=jsonschema.FormatChecker())
+    broken = {**values, "surprise": 1}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(broken, SCHEMA)
+
+
+def test_the_record_says_what_was_done(tmp_path):
+    job, result, values = restored(tmp_path)
+    lost = (scan() == 255).all(axis=2)
+    assert values["input"]["sha256"] == sha256(job.source) == result.input_sha256
+    assert values["output"]["sha256"] == sha256(job.target) == result.output_sha256
+    assert values["output"]["bytes"] == job.target.stat().st_size
+    assert values["model"]["sha256"] == "0" * 64
+    assert values["model"]["licence"] == "MIT"
+    assert values["options"]["device"] == "cpu"
+    assert values["execution"]["precision"] == "float32"
+    assert values["changed_percent"] == pytest.approx(100 * lost.mean())
+    (page,) = values["pages"]
+    assert page["regions"] == [[8, 8, 8, 4]]
+    assert page["drift"] == {"mean": 0, "largest": 0, "patches": 0, "differing_percent": 0}
+    assert values["warnings"] == []
+    # The hash of the options can be computed again from the record itself.
+    plain = json.dumps(values["options"], sort_keys=True, separators=(",", ":"))
+    assert values["options_sha256"] == hashlib.sha256(plain.encode()).hexdigest()
+
+
+def test_no_sidecar_takes_an_older_one_away(tmp_path):
+    job, _, _ = restored(tmp_path)
+    assert record.path_of(job.target).exists()
+    _, _, values = restored(tmp_path, sidecar=False, overwrite=True)
+    assert values is None
+
+
+def test_an_output_that_is_replaced_is_named(tmp_path):
+    job, first, values = restored(tmp_path)
+    assert values["output"]["replaces_sha256"] is None
+    old = sha256(job.target)
+    _, _, values = restored(tmp_path, overwrite=True, function=lambda x: x * 0.9)
+    assert values["output"]["replaces_sha256"] == old == first.output_sha256
+
+
+@pytest.mark.parametrize("name", ["in.png", "in.tif", "in.jpg", "in.webp"])
+def test_xmp_says_that_an_algorithm_filled_it_in(tmp_path, name, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    job, _, _ = restored(tmp_path, name, "out" + name[2:])
+    packet = files.read(job.target).pages[0].metadata.xmp
+    assert xmp.COMPOSITE.encode() in packet
+    assert b"1970-01-01T00:00:00+00:00" in packet
+    assert b"trained model toy" in packet
+
+
+def test_xmp_keeps_what_stood_there(tmp_path):
+    first, _, _ = restored(tmp_path)
+    before = files.read(first.target).pages[0].metadata.xmp
+    again, _, _ = restored(tmp_path, "out.png", "twice.png", function=lambda x: x * 0.8)
+    after = files.read(again.target).pages[0].metadata.xmp
+    assert after.count(b"softwareAgent>dunrestore") == 2
+    entry = before.index(b"<rdf:li")
+    assert before[entry : before.index(b"</rdf:li>")] in after
+
+
+def test_nothing_changed_writes_no_xmp(tmp_path):
+    job, _, values = restored(tmp_path, function=lambda x: x)
+    assert job.target.read_bytes() == job.source.read_bytes()
+    assert values["pages"][0]["regions"] == []
+    assert values["changed_percent"] == 0
+
+
+def test_a_jpeg_written_again_is_measured_as_it_stands_in_the_file(tmp_path):
+    _, result, values = restored(tmp_path, "in.jpg", "out.jpg")
+    drift = values["pages"][0]["drift"]
+    assert drift["differing_percent"] > 0
+    assert any("encoded as JPEG again" in warning for warning in result.warnings)
+
+
+def test_a_colour_cast_outside_the_losses_is_a_warning(tmp_path):
+    def cast(x):
+        return (x + torch.tensor([0.15, 0, 0])[:, None, None]).clamp(0, 1)
+
+    options = RestoreOptions(device="cpu", precision="fp32", preserve="never")
+    _, result, _ = restored(tmp_path, function=cast, options=options)
+    assert not any("drifted" in warning for warning in result.warnings)  # all counts as lost
+
+    def faint_cast(x):
+        return (x + torch.tensor([0.05, 0.05, -0.05])[:, None, None]).clamp(0, 1)
+
+    (tmp_path / "cast").mkdir()
+    _, result, values = restored(tmp_path / "cast", function=faint_cast, options=options)
+    assert values["pages"][0]["drift"]["patches"] > 3
+    assert any("colours drifted" in warning for warning in result.warnings)
+
+
+def test_strict_refuses_what_a_format_cannot_hold(tmp_path):
+    source = tmp_path / "in.tif"
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[33723] = b"\x1c\x02\x78\x00\x05mural"  # IPTC: a caption
+    tags.tagtype[33723] = 7
+    Image.fromarray(scan()).save(source, tiffinfo=tags)
+    _, result, _ = restored(tmp_path, "in.tif", "out.webp")
+    assert "IPTC" in result.lost_metadata
+    with pytest.raises(OutputCheckError, match="cannot hold"):
+        restored(tmp_path, "in.tif", "strict.webp", strict=True)
+    assert not (tmp_path / "strict.webp").exists()
+    assert not record.path_of(tmp_path / "strict.webp").exists()
+
+
+def test_only_the_first_page_on_request(tmp_path):
+    pages = [Image.fromarray(scan(seed)) for seed in (0, 1)]
+    pages[0].save(tmp_path / "in.tif", save_all=True, append_images=pages[1:])
+    job, result, values = restored(tmp_path, "in.tif", "out.tif", first_page=True, change_map=True)
+    first, second = files.read(job.target).pages
+    assert (first.samples != scan(0)).any()
+    np.testing.assert_array_equal(second.samples, scan(1))
+    assert [page["restored"] for page in values["pages"]] == [True, False]
+    assert any("page 2: left as it is" in warning for warning in result.warnings)
+    jsonschema.validate(values, SCHEMA)
+    change = files.read(tmp_path / "out.tif.changes.tif").pages
+    assert (change[0].samples > 0).sum() == (first.samples != scan(0)).any(axis=2).sum()
+    assert not change[1].samples.any()
+
+
+def test_premis_names_objects_event_and_agent(tmp_path):
+    job, result, _ = restored(tmp_path, premis=True)
+    spaces = {"p": premis.NAMESPACE}
+    root = ElementTree.parse(premis.path_of(job.target)).getroot()
+    assert [child.tag.split("}")[1] for child in root] == ["object", "object", "event", "agent"]
+    digests = [e.text for e in root.iterfind(".//p:messageDigest", spaces)]
+    assert digests == [result.input_sha256, result.output_sha256]
+    event = root.find("p:event", spaces)
+    assert [child.tag.split("}")[1] for child in event] == [
+        "eventIdentifier",
+        "eventType",
+        "eventDateTime",
+        "eventDetailInformation",
+        "eventOutcomeInformation",
+        "linkingAgentIdentifier",
+        "linkingObjectIdentifier",
+        "linkingObjectIdentifier",
+    ]
+    linked = event.findall(".//p:linkingObjectIdentifierValue", spaces)
+    assert [e.text for e in linked] == digests
+    assert event.findtext(".//p:eventOutcome", namespaces=spaces) == "success"
+
+
+@pytest.mark.parametrize(
+    ("function", "fault"),
+    [
+        (lambda x: x * 0 + 0.5, "constant"),
+        (lambda x: 1 - x * 0.2, "wildly different"),
+        (lambda x: x * float("nan"), "not finite"),
+    ],
+)
+def test_a_result_that_is_none_is_exit_code_4(tmp_path, monkeypatch, capsys, function, fault):
+    use_toy(monkeypatch, toy_model(function))
+    quiet = np.random.default_rng(0).integers(0, 90, (40, 40, 3), np.uint8)
+    Image.fromarray(quiet).save(tmp_path / "in.png")
+    code = restore(tmp_path / "in.png", tmp_path / "out.png", "--preserve", "never")
+    assert code == ExitCode.OUTPUT_CHECK
+    assert fault in capsys.readouterr().err
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_what_low_precision_spoils_is_done_again_and_said(tmp_path):
+    def fails_low(x):
+        low = torch.is_autocast_enabled("cpu")
+        return x * 0 + 0.5 if low else torch.where(x == 1, 0.4, x)
+
+    options = RestoreOptions(device="cpu", precision="bf16")
+    _, result, values = restored(tmp_path, function=fails_low, options=options)
+    assert values["execution"]["tiles_redone"] == 1
+    assert any("again in float32" in warning for warning in result.warnings)
+    assert values["changed_percent"] == pytest.approx(100 * (scan() == 255).all(axis=2).mean())
