@@ -1,4 +1,4 @@
-"""What shows in a loss: the challenge's white, or plaster, grey and dark grounds with a texture."""
+"""What shows in a loss: the challenge's white, or grounds with a texture."""
 
 from typing import Literal, get_args
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dunrestore.degradations.fields import Field, fractal_noise
 
-Fill = Literal["white", "plaster", "grey", "dark"]
+Fill = Literal["white", "plaster", "grey", "dark", "coloured"]
 FILLS: tuple[Fill, ...] = get_args(Fill)
 
 _COLOURS: dict[str, tuple[float, float, float]] = {
@@ -15,7 +15,7 @@ _COLOURS: dict[str, tuple[float, float, float]] = {
     "grey": (0.50, 0.49, 0.47),
     "dark": (0.13, 0.11, 0.10),
 }
-_VARIATION = {"plaster": 0.06, "grey": 0.09, "dark": 0.035}
+_VARIATION = {"plaster": 0.06, "grey": 0.09, "dark": 0.035, "coloured": 0.06}
 """Standard deviation of the tone from one loss to another picture's."""
 
 
@@ -27,7 +27,8 @@ def fill_losses(
     Args:
         picture: (H, W, C) in [0, 1], C 1 or 3.
         amount: (H, W) in [0, 1]: 1 covers, 0 leaves the pixel exactly as it is.
-        fill: white is pure white; the others have a tone of their own, texture and grain.
+        fill: white is pure white; the others have a tone of their own, texture and grain;
+            coloured may be any colour.
         rng: source of randomness.
     """
     cover = amount[..., None]
@@ -40,7 +41,8 @@ def fill_losses(
 def _ground(shape: tuple[int, ...], fill: str, rng: np.random.Generator) -> NDArray[np.float32]:
     height, width, channels = shape
     spread = _VARIATION[fill]
-    tone = np.array(_COLOURS[fill]) + rng.normal(0, spread) + rng.normal(0, spread / 3, 3)
+    base = rng.random(3) if fill == "coloured" else np.array(_COLOURS[fill])
+    tone = base + rng.normal(0, spread) + rng.normal(0, spread / 3, 3)
     if channels == 1:
         tone = tone.mean(keepdims=True)
     strength = 0.55 * spread

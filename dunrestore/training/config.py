@@ -75,8 +75,11 @@ class TrainConfig:
     iterations: int = _value(4000, "Steps of the optimiser.")
     batch: int = _value(8, "Patches a step, over all processes together.")
     accumulate: int = _value(1, "Parts a batch is computed in, to save memory.")
-    optimizer: Literal["adam", "adamw"] = _value("adamw", "Adam or AdamW.")
+    optimizer: Literal["adam", "adamw", "muon"] = _value(
+        "muon", "Adam, AdamW, or Muon for matrices and AdamW for the rest."
+    )
     lr: float = _value(5e-4, "Learning rate after the warm-up.")
+    lr_muon: float = _value(2e-3, "Learning rate of the matrices, with Muon.")
     lr_car: float | None = _value(None, "Learning rate of CAR within ARIN, if another.")
     lr_hinet: float | None = _value(None, "Learning rate of HINet within ARIN, if another.")
     lr_final: float = _value(1e-6, "Learning rate at the end of the cosine.")
@@ -162,7 +165,7 @@ _LEAST = dict.fromkeys(
     ("patch", "iterations", "batch", "accumulate", "log_every", "save_every", "validate_every",
      "validation_images", "validation_side", "cache_mb"), 1
 ) | dict.fromkeys(
-    ("seed", "overlap", "min_detail", "lr", "lr_car", "lr_hinet", "lr_final", "warmup",
+    ("seed", "overlap", "min_detail", "lr", "lr_muon", "lr_car", "lr_hinet", "lr_final", "warmup",
      "weight_decay", "clip", "mask_weight", "first_stage_weight", "finder_weight", "threads"), 0
 )  # fmt: skip
 _SHARES = ("flips", "colours", "inversion", "painted", "max_left_out", "gaussian_share",

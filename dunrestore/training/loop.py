@@ -4,9 +4,10 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from dunrestore.training.distributed import World
 from dunrestore.training.interruption import StopRequest
 from dunrestore.training.losses import stages_loss
 from dunrestore.training.observers import Observer, Step
-from dunrestore.training.optimisation import AveragedWeights, make_optimizer, set_learning_rate
+from dunrestore.training.optimisation import AveragedWeights, make_optimizers, set_learning_rate
 from dunrestore.training.stages import supervised
 from dunrestore.training.state import State
 
@@ -54,7 +55,7 @@ class Trainer:
         self.network = network.to(device).to(memory_format=layout)
         self._wrapped = self._world.wrap(self.network, device)
         self.ema = AveragedWeights(self.network, config.ema) if config.ema else None
-        self._optimizer = make_optimizer(config, self.network)
+        self._optimizers = make_optimizers(config, self.network)
         half = dtype == torch.float16
         self._scaler = torch.amp.GradScaler(device.type, enabled=half)
         self._learning = [p for p in self.network.parameters() if p.requires_grad]
@@ -72,14 +73,15 @@ class Trainer:
         Raises:
             ConfigError: if the loss or its gradient is not finite; the weights stay as they were.
         """
-        rate = set_learning_rate(self._optimizer, self.config, self.iteration)
-        self._optimizer.zero_grad(set_to_none=True)
+        rate = set_learning_rate(self._optimizers, self.config, self.iteration)
+        self.network.zero_grad(set_to_none=True)
         loss = sum(
             self._backward(part, len(parts), last=number == len(parts) - 1)
             for number, part in enumerate(parts)
         )
         loss = self._world.mean(float(loss), self.device)
-        self._scaler.unscale_(self._optimizer)
+        for optimizer in self._optimizers:
+            self._scaler.unscale_(optimizer)
         limit = self.config.clip or math.inf
         norm = float(nn.utils.clip_grad_norm_(self._learning, limit))
         # float16's scaler skips a step whose gradient overflows, and scales less from then on.
@@ -88,7 +90,8 @@ class Trainer:
                 f"the loss is no longer finite at iteration {self.iteration + 1}",
                 next_step="go on from the last good state with --resume and a smaller --lr",
             )
-        self._scaler.step(self._optimizer)
+        for optimizer in self._optimizers:
+            self._scaler.step(optimizer)
         self._scaler.update()
         self.iteration += 1
         if self.ema is not None:
@@ -122,7 +125,7 @@ class Trainer:
             iteration=self.iteration,
             network=self.network.state_dict(),
             ema=None if self.ema is None else self.ema.network.state_dict(),
-            optimizer=self._optimizer.state_dict(),
+            optimizers=[optimizer.state_dict() for optimizer in self._optimizers],
             scaler=self._scaler.state_dict(),
             generator=torch.get_rng_state(),
             best=self.best,
@@ -134,11 +137,20 @@ class Trainer:
         self.network.load_state_dict(dict(state.network))
         if self.ema is not None:
             self.ema.network.load_state_dict(dict(state.ema or state.network))
-        self._optimizer.load_state_dict(copy.deepcopy(dict(state.optimizer)))
+        for optimizer, saved in zip(self._optimizers, state.optimizers, strict=True):
+            _load_moments(optimizer, saved)
         if state.scaler:
             self._scaler.load_state_dict(dict(state.scaler))
         torch.set_rng_state(state.generator)
         self.iteration, self.best = state.iteration, state.best
+
+
+def _load_moments(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
+    """Take over what the optimiser remembers; rates and decays stay as now configured."""
+    now = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(copy.deepcopy(dict(saved)))
+    for group, configured in zip(optimizer.param_groups, now, strict=True):
+        group.update(configured)
 
 
 @dataclass(frozen=True)

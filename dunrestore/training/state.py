@@ -3,7 +3,7 @@
 import io
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class State:
     network: Mapping[str, Tensor]
     ema: Mapping[str, Tensor] | None
     """The averaged weights, if there are any."""
-    optimizer: Mapping[str, Any]
+    optimizers: Sequence[Mapping[str, Any]]
     scaler: Mapping[str, Any]
     """Of float16's gradients; empty in other precisions."""
     generator: Tensor

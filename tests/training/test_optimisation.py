@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from dunrestore.training.config import make_config
-from dunrestore.training.optimisation import AveragedWeights, make_optimizer, set_learning_rate
+from dunrestore.training.optimisation import AveragedWeights, make_optimizers, set_learning_rate
 
 
 class TwoParts(nn.Module):
@@ -14,8 +14,8 @@ class TwoParts(nn.Module):
 
 def test_warm_up_then_cosine():
     config = make_config({"lr": 1.0, "lr_final": 0.1, "warmup": 10, "iterations": 110})
-    optimizer = make_optimizer(config, nn.Linear(1, 1))
-    rates = [set_learning_rate(optimizer, config, i) for i in range(111)]
+    optimizers = make_optimizers(config, nn.Linear(1, 1))
+    rates = [set_learning_rate(optimizers, config, i) for i in range(111)]
     assert rates[0] == pytest.approx(1 / 11)
     assert rates[10] == pytest.approx(1)
     assert rates[60] == pytest.approx(0.55)
@@ -27,9 +27,9 @@ def test_warm_up_then_cosine():
 def test_every_part_has_its_own_rate():
     config = make_config({"stage": "arin-joint", "lr_car": 1e-5, "lr": 1e-3, "warmup": 0})
     network = TwoParts()
-    optimizer = make_optimizer(config, network)
-    set_learning_rate(optimizer, config, 0)
-    rates = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    optimizers = make_optimizers(config, network)
+    set_learning_rate(optimizers, config, 0)
+    rates = {id(p): g["lr"] for o in optimizers for g in o.param_groups for p in g["params"]}
     assert rates[id(network.car.weight)] == pytest.approx(1e-5)
     assert rates[id(network.hinet.bias)] == pytest.approx(1e-3)
 
@@ -47,11 +47,33 @@ def test_the_average_follows_quickly_at_first_and_slowly_later():
     assert not average.network.weight.requires_grad
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw"])
-def test_both_optimisers_step(name):
-    network = nn.Linear(4, 1)
-    before = network.weight.detach().clone()
-    optimizer = make_optimizer(make_config({"optimizer": name}), network)
-    network(torch.ones(1, 4)).sum().backward()
-    optimizer.step()
-    assert not torch.equal(before, network.weight)
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon"])
+def test_every_optimiser_moves_every_weight(name):
+    network = nn.Linear(5, 6)
+    before = [p.detach().clone() for p in network.parameters()]
+    optimizers = make_optimizers(make_config({"optimizer": name}), network)
+    assert len(optimizers) == (2 if name == "muon" else 1)
+    network(torch.ones(1, 5)).square().sum().backward()
+    for optimizer in optimizers:
+        optimizer.step()
+    assert not any(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+def test_muons_rate_follows_its_parts():
+    config = make_config(
+        {
+            "stage": "arin-joint",
+            "optimizer": "muon",
+            "lr": 1e-3,
+            "lr_muon": 4e-3,
+            "lr_car": 1e-4,
+            "warmup": 0,
+        }
+    )
+    network = nn.ModuleDict({"car": nn.Linear(6, 6), "hinet": nn.Linear(6, 6)})
+    optimizers = make_optimizers(config, network)
+    set_learning_rate(optimizers, config, 0)
+    rates = {id(p): g["lr"] for o in optimizers for g in o.param_groups for p in g["params"]}
+    assert rates[id(network["car"].weight)] == pytest.approx(4e-4)
+    assert rates[id(network["hinet"].weight)] == pytest.approx(4e-3)
+    assert rates[id(network["car"].bias)] == pytest.approx(1e-4)

@@ -1,0 +1,289 @@
+"""Whole runs of the smallest networks: to the end, interrupted, resumed, broken, in pairs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+
+import numpy as np
+import pytest
+import torch
+
+from dunrestore.checkpoints.load import load
+from dunrestore.datasets.pictures import PictureStore
+from dunrestore.errors import ConfigError, FileAccessError, InputError, ModelError, UsageError
+from dunrestore.training import loop, run
+from dunrestore.training.config import to_toml
+from dunrestore.training.observers import METRICS
+from dunrestore.training.run import saved_config, train
+from dunrestore.training.state import load_state
+from tests.datasets.folders import save
+from tests.training.tiny import pictures, tiny
+
+
+@pytest.fixture
+def data(tmp_path):
+    return pictures(tmp_path)
+
+
+class Interrupter:
+    """Presses Ctrl-C after some steps."""
+
+    def __init__(self, after, number=signal.SIGINT):
+        self.after, self.number, self.losses = after, number, []
+
+    def stepped(self, step):
+        self.losses.append(step.loss)
+        if step.iteration == self.after:
+            os.kill(os.getpid(), self.number)
+
+    def validated(self, iteration, figures, pictures):
+        pass
+
+    def close(self):
+        pass
+
+
+def assert_same(one, other):
+    for part in ("network", "ema"):
+        a, b = getattr(one, part), getattr(other, part)
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[k], b[k]) for k in a), part
+    moments = [
+        [v for s in state.optimizers for p in s["state"].values() for v in p.values()]
+        for state in (one, other)
+    ]
+    assert len(moments[0]) == len(moments[1]) > 0
+    assert all(torch.equal(a, b) for a, b in zip(*moments, strict=True))
+    assert one.best == other.best
+
+
+def test_a_run_leaves_a_model_that_describes_itself(data, tmp_path):
+    (data.parent / "sources.csv").write_text("file,licence\npictures/wall-0.png,CC0\n")
+    result = train(tiny(data), tmp_path / "run")
+    model = load(result.model)
+    assert model.architecture == "hinet"
+    assert model.network(torch.rand(1, 3, 16, 16))[-1].shape == (1, 3, 16, 16)
+    training = model.card["training"]
+    assert training["config"]["batch"] == 4
+    assert training["iterations"] == 6
+    assert training["data"]["pictures"] == 3
+    assert len(training["data"]["validation"]) == 1
+    files = {f["name"]: f["licence"] for f in training["data"]["files"]}
+    assert set(files.values()) <= {"CC0", "not stated"}
+    assert training["versions"]["torch"] == version("torch")
+    assert model.card["figures"]["validation"]["psnr"] == pytest.approx(result.figures.psnr, 1e-3)
+    lines = [json.loads(s) for s in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [x["iteration"] for x in lines if "loss" in x] == [1, 2, 3, 4, 5, 6]
+    assert [x["iteration"] for x in lines if "validation" in x] == [3, 6]
+    assert all((tmp_path / "run" / f"{n}.safetensors").is_file() for n in ("best", "last"))
+
+
+@pytest.mark.parametrize("stage", ["hinet-dr", "car", "arin", "arin-joint", "arin-guided"])
+def test_every_stage_trains(data, tmp_path, stage):
+    config = tiny(data, stage=stage, iterations=2, ema=0.0, recipe="robust", lr=1e-3)
+    result = train(config, tmp_path / "run")
+    assert np.isfinite(result.figures.psnr)
+    before = run.make_network(config).state_dict()
+    after = load(result.model).network.state_dict()
+    changed = {
+        k.split(".")[0] for k in before if not torch.equal(before[k].half(), after[k].half())
+    }
+    if stage == "arin":
+        assert changed == {"hinet"}
+    elif stage == "arin-joint":
+        assert changed == {"car", "hinet"}
+    assert changed
+
+
+def test_it_learns(data, tmp_path):
+    config = tiny(
+        data, iterations=150, batch=4, lr=3e-3, hinet_width=4, warmup=5, optimizer="adamw",
+        validate_every=150, save_every=150, ema=0.9, coverage_min=10.0, coverage_max=10.0,
+        colours=0.0,
+    )  # fmt: skip
+    result = train(config, tmp_path / "run")
+    assert result.figures.psnr > result.figures.psnr_input + 1.5
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
+    data, tmp_path, number, optimizer
+):
+    config = tiny(data, painted=0.3, recipe="robust", accumulate=2, optimizer=optimizer)
+    whole = Interrupter(after=-1)
+    train(config, tmp_path / "whole", observers=lambda start: [whole])
+    halves = Interrupter(after=3, number=number)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "halves", observers=lambda start: [halves])
+    assert load_state(tmp_path / "halves").iteration == 3
+    train(config, tmp_path / "halves", resume=True, observers=lambda start: [halves])
+    assert halves.losses == whole.losses
+    assert_same(load_state(tmp_path / "halves"), load_state(tmp_path / "whole"))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_killed_run_resumes_from_the_last_saved_state(data, tmp_path):
+    """As after kill -9 in step 5: the state is of step 4, the records run on to step 5."""
+    config = tiny(data)
+    train(config, tmp_path / "whole")
+
+    class KilledError(Exception):
+        pass
+
+    class Killer(Interrupter):
+        def stepped(self, step):
+            if step.iteration == 5:
+                raise KilledError
+
+    with pytest.raises(KilledError):
+        train(config, tmp_path / "killed", observers=lambda start: [Killer(5)])
+    assert load_state(tmp_path / "killed").iteration == 4
+    train(config, tmp_path / "killed", resume=True)
+    assert_same(load_state(tmp_path / "killed"), load_state(tmp_path / "whole"))
+    lines = [json.loads(s) for s in (tmp_path / "killed/metrics.jsonl").read_text().splitlines()]
+    assert [x["iteration"] for x in lines if "loss" in x] == [1, 2, 3, 4, 5, 6]
+
+
+def test_accumulated_parts_are_the_whole_batch(data, tmp_path):
+    values = {"optimizer": "adam", "ema": 0.0}
+    train(tiny(data, **values), tmp_path / "one")
+    train(tiny(data, accumulate=4, **values), tmp_path / "four")
+    one, four = (load_state(tmp_path / name).network for name in ("one", "four"))
+    for name in one:
+        torch.testing.assert_close(one[name], four[name], atol=2e-5, rtol=1e-3)
+
+
+def test_a_nan_stops_and_keeps_the_last_good_state(data, tmp_path, monkeypatch):
+    config = tiny(data)
+    real, calls = loop.stages_loss, []
+
+    def poisoned(*arguments):
+        calls.append(1)
+        return real(*arguments) * (float("nan") if len(calls) == 6 else 1)
+
+    monkeypatch.setattr(loop, "stages_loss", poisoned)
+    with pytest.raises(ConfigError, match="no longer finite at iteration 6"):
+        train(config, tmp_path / "run")
+    state = load_state(tmp_path / "run")
+    assert state.iteration == 5
+    assert all(torch.isfinite(t).all() for t in state.network.values())
+    monkeypatch.undo()
+    train(config, tmp_path / "whole")
+    train(config, tmp_path / "run", resume=True)
+    assert_same(load_state(tmp_path / "run"), load_state(tmp_path / "whole"))
+
+
+def test_a_full_disk_does_not_destroy_the_previous_state(data, tmp_path, monkeypatch):
+    config = tiny(data)
+    real, calls = os.fsync, []
+
+    def full(descriptor):
+        calls.append(1)
+        if len(calls) == 4:  # state and model at step 2, best at 3, state at 4
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FileAccessError, match="no space left"):
+        train(config, tmp_path / "run")
+    assert load_state(tmp_path / "run").iteration == 2
+    assert not [p for p in (tmp_path / "run").iterdir() if p.suffix == ".part"]
+
+
+def test_resuming_takes_the_saved_configuration_and_longer_runs_go_on(data, tmp_path):
+    config = tiny(data)
+    train(config, tmp_path / "run")
+    assert saved_config(tmp_path / "run")["batch"] == 4
+    with pytest.raises(InputError, match="has made its 6 iterations"):
+        train(config, tmp_path / "run", resume=True)
+    assert train(replace(config, iterations=8), tmp_path / "run", resume=True).iterations == 8
+    with pytest.raises(ModelError, match="of another network"):
+        train(replace(config, hinet_width=6, iterations=9), tmp_path / "run", resume=True)
+
+
+def test_folders_of_other_runs_are_not_overwritten_and_absent_ones_not_resumed(data, tmp_path):
+    config = tiny(data, iterations=1)
+    with pytest.raises(ModelError, match="no state to resume from"):
+        train(config, tmp_path / "run", resume=True)
+    train(config, tmp_path / "run")
+    with pytest.raises(UsageError, match="holds the state of another run"):
+        train(config, tmp_path / "run")
+    (tmp_path / "run" / "state.pt").write_bytes(b"PK not a state")
+    with pytest.raises(ModelError, match="the saved state is broken"):
+        train(config, tmp_path / "run", resume=True)
+
+
+def test_bad_data_is_one_line(data, tmp_path):
+    with pytest.raises(UsageError, match="--data"):
+        train(tiny(""), tmp_path / "run")
+    with pytest.raises(InputError, match="smaller than a patch of 64"):
+        train(tiny(data, patch=64), tmp_path / "run")
+
+
+def test_validation_on_a_folder_of_its_own(data, tmp_path):
+    own = tmp_path / "own"
+    for i in range(3):
+        save(own / f"other-{i}.png", 50 + i, 33, 47)
+    config = tiny(data, validation_data=str(own), validation_images=2, iterations=1)
+    result = train(config, tmp_path / "run")
+    assert result.figures.pictures == 2
+    described = load(result.model).card["training"]["data"]
+    assert described["pictures"] == 4
+    assert described["validation"] == ["other-0", "other-1", "other-2"]
+
+
+def test_tensorboard_gets_scalars_and_pictures(data, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train(tiny(data, tensorboard=True, iterations=3), tmp_path / "run")
+    found = events.EventAccumulator(str(tmp_path / "run/tensorboard"))
+    found.Reload()
+    assert [e.step for e in found.Scalars("training/loss")] == [1, 2, 3]
+    assert found.Scalars("validation/psnr")[0].step == 3
+    assert found.Tags()["images"]
+
+
+def torchrun(processes, *arguments):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone",
+               f"--nproc-per-node={processes}", "-m", "dunrestore", "train",
+               *arguments]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+def test_two_processes_equal_one_with_the_same_batch(data, tmp_path):
+    values = {"painted": 0.2, "accumulate": 2, "optimizer": "adam", "iterations": 4}
+    config = tiny(data, **values)
+    train(config, tmp_path / "one")
+    file = tmp_path / "run.toml"
+    file.write_text(to_toml(config), encoding="utf-8")
+    done = torchrun(2, "-c", str(file), "-o", str(tmp_path / "two"))
+    assert done.returncode == 0, done.stderr
+    one, two = load_state(tmp_path / "one"), load_state(tmp_path / "two")
+    for name in one.network:
+        torch.testing.assert_close(one.network[name], two.network[name], atol=2e-5, rtol=1e-3)
+    losses = [
+        [json.loads(s).get("loss", 0.0) for s in (tmp_path / n / METRICS).read_text().splitlines()]
+        for n in ("one", "two")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert load(tmp_path / "two" / "hinet-db.safetensors").card["training"]["processes"] == 2
+
+
+def test_the_store_is_shared_by_training_and_validation(data, tmp_path, monkeypatch):
+    stores = []
+    real = PictureStore.__init__
+
+    def counted(self, capacity):
+        stores.append(capacity)
+        real(self, capacity)
+
+    monkeypatch.setattr(PictureStore, "__init__", counted)
+    train(tiny(data, iterations=1, cache_mb=3), tmp_path / "run")
+    assert stores == [3 * 2**20]
