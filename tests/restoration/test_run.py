@@ -1,0 +1,328 @@
+"""Runs over many files: what exists, failures, limits, interruptions, two at once."""
+
+import json
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+from PIL import Image
+
+from dunrestore.cli.app import run
+from dunrestore.errors import ExitCode
+from dunrestore.provenance import manifest, record
+from dunrestore.restoration import run as run_module
+from dunrestore.restoration.folder import LOCK
+from tests.restoration.batches import everything, make_scans, pictures, restore, scan, toy_model
+from tests.restoration.batches import use_toy as load_toy
+
+NAMES = ("a.png", "b.png", "deep/c.png", "d.png")
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    return load_toy(monkeypatch)
+
+
+@pytest.fixture
+def scans(tmp_path, toy):
+    return make_scans(tmp_path / "scans", NAMES)
+
+
+def rows(capsys):
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_every_event_stands_in_the_manifest(scans, tmp_path, capsys):
+    out = tmp_path / "out"
+    (scans / "bad.png").write_bytes(b"no picture")
+    assert restore(scans, out) == ExitCode.PARTIAL
+    lines = list(manifest.events(out / "manifest.jsonl"))
+    assert lines[0]["event"] == "run"
+    assert lines[0]["files"] == 5
+    assert lines[-1] == {**lines[-1], "event": "end", "stopped": False}
+    ends = {line["output"]: line["event"] for line in lines if "error" in line or "input" in line}
+    assert ends == dict.fromkeys(NAMES, "restored") | {"bad.png": "failed"}
+    traces = {line["output"]: line["traces"] for line in lines if line["event"] == "writing"}
+    assert traces.keys() == set(NAMES)
+    for name, trace in traces.items():
+        assert record.read(record.path_of(out / name))["output"]["sha256"] == trace["output_sha256"]
+    assert "bad.png" in capsys.readouterr().err
+
+
+def test_existing_outputs_stop_a_run_before_it_begins(scans, tmp_path, toy, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "b.png").write_bytes(b"precious")
+    assert restore(scans, out) == ExitCode.FILE_ACCESS
+    assert "b.png" in capsys.readouterr().err
+    assert everything(out) == {"b.png": b"precious"}
+    assert toy.network.shapes == []
+
+
+@pytest.mark.parametrize("sidecar", ["--sidecar", "--no-sidecar"])
+def test_only_what_is_missing_or_made_otherwise_is_done_again(
+    scans, tmp_path, toy, monkeypatch, capsys, sidecar
+):
+    out = tmp_path / "out"
+    again = ("--existing", "skip", "--json", sidecar)
+
+    def statuses(*more):
+        assert restore(scans, out, *again, *more) == ExitCode.OK
+        return "".join(row["status"][0] for row in rows(capsys))
+
+    assert restore(scans, out, sidecar) == ExitCode.OK
+    toy.network.shapes.clear()
+    assert statuses() == "ssss"
+    assert toy.network.shapes == []
+    (out / "b.png").unlink()
+    assert statuses() == "srss"
+    Image.fromarray(scan(77)).save(scans / "a.png")
+    assert statuses() == "rsss"
+    assert statuses("--preserve", "always") == "rrrr"
+    assert statuses("--preserve", "always") == "ssss"
+    load_toy(monkeypatch, toy_model(sha256="1" * 64))
+    assert statuses("--preserve", "always") == "rrrr"
+
+
+def test_a_picture_that_somebody_retouched_is_not_replaced(scans, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert restore(scans, out) == ExitCode.OK
+    Image.fromarray(scan(5)).save(out / "a.png")
+    retouched = (out / "a.png").read_bytes()
+    assert restore(scans, out, "--existing", "skip") == ExitCode.PARTIAL
+    assert "changed after it was restored" in capsys.readouterr().err
+    assert (out / "a.png").read_bytes() == retouched
+    (out / "b.png").unlink()
+    (out / "b.png").write_bytes(b"from elsewhere")
+    record.path_of(out / "b.png").unlink()
+    (out / "manifest.jsonl").unlink()
+    assert restore(scans, out, "--existing", "skip") == ExitCode.PARTIAL
+    assert "has no record" in capsys.readouterr().err
+    assert restore(scans, out, "--overwrite") == ExitCode.OK
+    assert run(["verify", str(out)]) == ExitCode.OK
+
+
+def test_a_replacement_that_died_before_the_rename_is_completed(scans, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    assert restore(scans, out) == ExitCode.OK
+    older = (out / "a.png").read_bytes()
+    load_toy(monkeypatch, toy_model(lambda x: x * 0.8, "2" * 64))
+    assert restore(scans, out, "--existing", "skip") == ExitCode.OK
+    newer = (out / "a.png").read_bytes()
+    assert newer != older
+    (out / "a.png").write_bytes(older)  # as if only the record had been written
+    assert restore(scans, out, "--existing", "skip") == ExitCode.OK
+    assert (out / "a.png").read_bytes() == newer
+
+
+def test_contradicting_policies_are_refused(scans, tmp_path):
+    code = restore(scans, tmp_path / "out", "--overwrite", "--existing", "skip")
+    assert code == ExitCode.USAGE
+    assert restore(scans / "a.png", tmp_path / "o.png", "--checksums") == ExitCode.USAGE
+
+
+def test_bad_files_cost_themselves_alone_unless_asked(scans, tmp_path, capsys):
+    for name in ("a.png", "b.png"):
+        (scans / name).write_bytes(b"no picture")
+    assert restore(scans, tmp_path / "on") == ExitCode.PARTIAL
+    assert set(pictures(tmp_path / "on")) == {"deep/c.png", "d.png"}
+    assert restore(scans, tmp_path / "fast", "--fail-fast") == ExitCode.PARTIAL
+    assert pictures(tmp_path / "fast") == {}
+    capsys.readouterr()
+    assert restore(scans, tmp_path / "two", "--max-failures", "2") == ExitCode.PARTIAL
+    said = capsys.readouterr().err
+    assert len(pictures(tmp_path / "two")) <= 1
+    assert "stopped: " in said
+    assert "left" in said
+
+
+def test_a_bug_in_one_picture_does_not_stop_the_others(scans, tmp_path, monkeypatch, capsys):
+    calls = []
+
+    def buggy(x):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyError("surprise")
+        return x * 0.9
+
+    load_toy(monkeypatch, toy_model(buggy))
+    assert restore(scans, tmp_path / "out") == ExitCode.PARTIAL
+    assert len(pictures(tmp_path / "out")) == 3
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if "error: " in one]
+    assert "KeyError" in line
+    assert "b.png" in line
+
+
+def test_patterns_choose_among_what_folders_hold(scans, tmp_path):
+    make_scans(scans, ["west/a.tif", "west/b.tif"])
+    assert restore(scans, tmp_path / "1", "--include", "a.*") == ExitCode.OK
+    assert set(pictures(tmp_path / "1")) == {"a.png", "west/a.tif"}
+    assert restore(scans, tmp_path / "2", "--exclude", "west/*", "--exclude", "d*") == ExitCode.OK
+    assert set(pictures(tmp_path / "2")) == {"a.png", "b.png", "deep/c.png"}
+    assert restore(scans, tmp_path / "3", "--include", "none*") == ExitCode.NOTHING_TO_DO
+
+
+def test_a_dry_run_does_nothing(scans, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert restore(scans, out, "--dry-run", "--json") == ExitCode.OK
+    printed = capsys.readouterr()
+    planned = [json.loads(line) for line in printed.out.splitlines()]
+    assert [row["plan"] for row in planned] == ["restore"] * 4
+    assert planned[0]["megapixels"] == pytest.approx(24 * 32 / 1e6)
+    assert "nothing was done" in printed.err
+    assert not out.exists()
+    assert restore(scans, out, "--include", "a.png") == ExitCode.OK
+    capsys.readouterr()
+    before = everything(out)
+    assert restore(scans, out, "--dry-run", "--existing", "skip") == ExitCode.OK
+    assert capsys.readouterr().out.splitlines()[0].startswith("check: ")
+    assert everything(out) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_finishes_cleanly_and_is_resumed(tmp_path, monkeypatch, capsys, number):
+    def slow(x):
+        if len(network.shapes) == 3:
+            os.kill(os.getpid(), number)
+        return x * 0.9
+
+    model = load_toy(monkeypatch, toy_model(slow))
+    network = model.network
+    scans = make_scans(tmp_path / "scans", NAMES)
+    out = tmp_path / "out"
+    listening = signal.getsignal(number)
+    assert restore(scans, out) == ExitCode.INTERRUPTED
+    said = capsys.readouterr().err
+    assert "left; run it again with --existing skip" in said
+    done = pictures(out)
+    assert 0 < len(done) < len(NAMES)
+    assert not list(out.rglob("*.part"))
+    assert list(manifest.events(out / "manifest.jsonl"))[-1]["stopped"] is True
+    assert signal.getsignal(number) == listening
+    assert run(["verify", str(out)]) == ExitCode.OK
+    network.shapes.extend([(0,)] * 3)
+    assert restore(scans, out, "--existing", "skip") == ExitCode.OK
+    assert set(pictures(out)) == set(NAMES)
+    assert done.items() <= pictures(out).items()
+
+
+def test_a_file_that_takes_too_long_is_given_up(tmp_path, monkeypatch, capsys):
+    def sometimes_slow(x):
+        if len(model.network.shapes) == 2:
+            time.sleep(3)
+        return x * 0.9
+
+    model = load_toy(monkeypatch, toy_model(sometimes_slow))
+    scans = make_scans(tmp_path / "scans", NAMES)
+    assert restore(scans, tmp_path / "out", "--timeout", "2.5") == ExitCode.PARTIAL
+    assert set(pictures(tmp_path / "out")) == set(NAMES) - {"b.png"}
+    assert "it took longer than 2.5 s" in capsys.readouterr().err
+
+
+def test_a_write_that_hangs_is_given_up_and_never_named(scans, tmp_path, monkeypatch, capsys):
+    release = threading.Event()
+    real = run_module.write_file
+
+    def hanging(work, seconds, before_naming):
+        if work.opened.job.source.name == "b.png":
+            release.wait(20)
+        return real(work, seconds, before_naming)
+
+    monkeypatch.setattr(run_module, "write_file", hanging)
+    assert restore(scans, tmp_path / "out", "--timeout", "2") == ExitCode.PARTIAL
+    release.set()
+    time.sleep(0.5)  # the late thread tries to finish
+    assert "b.png" not in pictures(tmp_path / "out")
+    assert "b.png: it took longer" in capsys.readouterr().err
+
+
+def test_reading_computing_and_writing_overlap_and_stay_bounded(tmp_path, monkeypatch):
+    alive, most, lock = set(), [], threading.Lock()
+    real_open, real_write = run_module.open_file, run_module.write_file
+
+    def opening(job, *more):
+        with lock:
+            alive.add(job.source.name)
+            most.append(len(alive))
+        time.sleep(0.1)
+        return real_open(job, *more)
+
+    def writing(work, *more):
+        time.sleep(0.1)
+        try:
+            return real_write(work, *more)
+        finally:
+            with lock:
+                alive.discard(work.opened.job.source.name)
+
+    monkeypatch.setattr(run_module, "open_file", opening)
+    monkeypatch.setattr(run_module, "write_file", writing)
+    load_toy(monkeypatch)
+    names = [f"{n:02}.png" for n in range(12)]
+    scans = make_scans(tmp_path / "scans", names)
+    assert restore(scans, tmp_path / "out") == ExitCode.OK
+    assert set(pictures(tmp_path / "out")) == set(names)
+    assert 2 <= max(most) <= 5
+
+
+def test_a_second_run_on_the_same_folder_is_refused(scans, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    with FileLock(out / LOCK):
+        assert restore(scans, out) == ExitCode.FILE_ACCESS
+        assert "another run is writing" in capsys.readouterr().err
+    assert pictures(out) == {}
+    assert restore(scans, out) == ExitCode.OK
+
+
+def test_results_do_not_depend_on_how_far_ahead_is_read(scans, tmp_path):
+    assert restore(scans, tmp_path / "one") == ExitCode.OK
+    assert restore(scans, tmp_path / "four", "-j", "4") == ExitCode.OK
+    assert pictures(tmp_path / "one") == pictures(tmp_path / "four")
+
+
+def test_results_beside_the_inputs_are_not_inputs_of_the_next_run(scans, capsys):
+    command = ["restore", str(scans), "-d", "cpu", "--precision", "fp32", "--change-map"]
+    assert run(command) == ExitCode.OK
+    count = len(pictures(scans))
+    assert run([*command, "--existing", "skip"]) == ExitCode.OK
+    assert len(pictures(scans)) == count
+    assert "3 skipped" in capsys.readouterr().err
+
+
+def test_checksums_list_outputs_and_what_lies_beside_them(scans, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert restore(scans, out, "--checksums", "--change-map", "--premis") == ExitCode.OK
+    assert len((out / "manifest-sha256.txt").read_text().splitlines()) == 4 * len(NAMES)
+    assert run(["verify", str(out), "--json"]) == ExitCode.OK
+    assert {row["verdict"] for row in rows(capsys)} == {"ok"}
+    samples = bytearray((out / "d.png").read_bytes())
+    samples[-20] ^= 1
+    (out / "d.png").write_bytes(samples)
+    (out / "b.png").unlink()
+    assert run(["verify", str(out), "-q"]) == ExitCode.OUTPUT_CHECK
+    said = capsys.readouterr().err
+    assert "d.png: changed" in said
+    assert "b.png: missing" in said
+
+
+def test_memory_that_runs_out_is_one_line_and_one_file(scans, tmp_path, monkeypatch, capsys):
+    calls = []
+
+    def greedy(x):
+        calls.append(1)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return x * 0.9
+
+    load_toy(monkeypatch, toy_model(greedy))
+    code = restore(scans, tmp_path / "out", "--tile", "96")
+    assert code == ExitCode.PARTIAL
+    assert "out of memory" in capsys.readouterr().err
+    assert len(pictures(tmp_path / "out")) == 3
+    assert np.array(Image.open(tmp_path / "out" / "b.png")).shape == (24, 32, 3)
