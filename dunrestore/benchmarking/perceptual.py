@@ -34,7 +34,7 @@ def load_lpips(cache_dir: Path | None = None, *, offline: bool = False) -> tuple
 def _read(path: Path) -> dict[str, torch.Tensor]:
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise ModelError("LPIPS' trunk cannot be read", path=path) from error
     if not isinstance(state, dict):
         raise ModelError("LPIPS' trunk is not a state dict", path=path)

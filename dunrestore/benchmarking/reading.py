@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from dunrestore.errors import InputError, file_access_error
 from dunrestore.imaging import files, pixels
 
+STRIP = 256
+"""Rows that are converted at once."""
+
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
     """The first page of a picture: (H, W, 3) RGB, upright, 16-bit samples rounded to 8 bits.
@@ -16,8 +19,13 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: if it cannot be read.
     """
-    rgb = pixels.to_rgb(files.read(path).pages[0])
-    return (rgb * 255).round().astype(np.uint8)
+    picture = files.read(path).pages[0]
+    rows, columns = picture.samples.shape[:2]
+    stored = np.empty((rows, columns, 3), np.uint8)
+    for top in range(0, rows, STRIP):  # in floating point only a strip at a time
+        strip = pixels.samples_to_rgb(picture.samples[top : top + STRIP], picture.encoding)
+        stored[top : top + STRIP] = np.rint(strip * 255)
+    return np.ascontiguousarray(pixels.upright(stored, picture.metadata.orientation))
 
 
 def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -26,7 +34,7 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     Raises:
         InputError: if it cannot be read, or has not the ``shape`` (H, W).
     """
-    mask = pixels.to_rgb(files.read(path).pages[0]).max(axis=2) >= 0.5
+    mask = np.max(read_rgb(path), axis=2) >= 128
     if mask.shape != shape:
         raise InputError(
             f"the mask has {mask.shape[1]}x{mask.shape[0]} pixels,"

@@ -24,7 +24,7 @@ WINDOW = 11
 
 HALO = WINDOW // 2
 
-STRIP_PIXELS = 1 << 20
+STRIP_PIXELS = 1 << 17
 """About how many pixels are measured at once."""
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.floating]

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from dunrestore.benchmarking import reading
+from dunrestore.benchmarking.reading import read_mask, read_rgb
+from dunrestore.errors import InputError
+
+
+def test_pictures_of_every_kind_become_8_bit_rgb(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "STRIP", 7)
+    samples = np.random.default_rng(0).integers(0, 65536, (20, 30, 3), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "deep.tif", samples, photometric="rgb")
+    assert np.array_equal(read_rgb(tmp_path / "deep.tif"), np.rint(samples / 257).astype(np.uint8))
+    grey = (samples[..., 0] >> 8).astype(np.uint8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    assert np.array_equal(read_rgb(tmp_path / "grey.png"), np.repeat(grey[..., None], 3, axis=2))
+
+
+def test_pictures_are_turned_upright(tmp_path):
+    picture = Image.fromarray(np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "turned.png", exif=exif)
+    turned = read_rgb(tmp_path / "turned.png")
+    assert np.array_equal(turned, np.rot90(np.asarray(picture), -1))
+
+
+def test_masks_are_what_is_nearer_to_white(tmp_path):
+    values = np.array([[0, 127, 128, 255]], dtype=np.uint8)
+    Image.fromarray(values).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", (1, 4)).tolist() == [[False, False, True, True]]
+    with pytest.raises(InputError, match="the mask has 4x1 pixels, its picture 5x1"):
+        read_mask(tmp_path / "mask.png", (1, 5))
