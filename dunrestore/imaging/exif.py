@@ -3,7 +3,7 @@
 from dunrestore.errors import InputError
 from dunrestore.imaging import ifd, tiff
 from dunrestore.imaging.ifd import Ifd
-from dunrestore.imaging.picture import Resolution
+from dunrestore.imaging.picture import Metadata, Resolution
 
 
 def directory(block: bytes | None) -> Ifd | None:
@@ -27,3 +27,11 @@ def resolution_of(block: bytes | None) -> Resolution | None:
     """Resolution, if the block states one."""
     tags = directory(block)
     return tiff.resolution(tags) if tags else None
+
+
+def block_of(metadata: Metadata) -> bytes | None:
+    """The EXIF block for a format that has no other place for resolution and orientation."""
+    if metadata.exif is not None or metadata.resolution is None:
+        return metadata.exif
+    resolved = Metadata(resolution=metadata.resolution, orientation=metadata.orientation)
+    return ifd.block(tiff.from_metadata(resolved))

@@ -15,6 +15,9 @@ from dunrestore.imaging.picture import Encoding, Picture, Samples
 
 T = TypeVar("T", bound=np.generic)
 
+_BAND = 16
+"""Rows that are changed together: what is computed in between stays in the processor's caches."""
+
 
 def to_rgb(picture: Picture) -> NDArray[np.float32]:
     """The picture as (H, W, 3) RGB in [0, 1], turned upright; extra channels are left out."""
@@ -65,13 +68,18 @@ def add_to_samples(samples: Samples, delta: NDArray[np.float32], encoding: Encod
     Samples with a change of exactly 0 stay identical. Not for palettes.
     """
     n = encoding.channels
-    if n == 1:
-        delta = delta.mean(axis=2, keepdims=True)
-    if encoding.white_is_zero:
-        delta = -delta
-    changed = samples[..., :n] + delta.astype(np.float64) * encoding.maximum
+    scale = -encoding.maximum if encoding.white_is_zero else encoding.maximum
     result = samples.copy()
-    result[..., :n] = np.rint(changed).clip(0, encoding.maximum).astype(samples.dtype)
+    for top in range(0, len(samples), _BAND):
+        change = delta[top : top + _BAND]
+        if not change.any():
+            continue
+        if n == 1:
+            change = change.mean(axis=2, keepdims=True)
+        band = result[top : top + _BAND, :, :n]
+        changed = band + change * np.float32(scale)
+        np.rint(changed, out=changed)
+        band[...] = changed.clip(0, encoding.maximum, out=changed)
     return result
 
 

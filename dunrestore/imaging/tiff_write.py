@@ -230,8 +230,8 @@ def _packbits(values: NDArray[Any]) -> bytes:
 _COMPRESSORS: dict[int, Codec] = {
     1: lambda values: values.tobytes(),
     5: lambda values: bytes(imagecodecs.lzw_encode(values.tobytes())),
-    8: lambda values: bytes(imagecodecs.zlib_encode(values.tobytes())),
-    32946: lambda values: bytes(imagecodecs.zlib_encode(values.tobytes())),
+    8: lambda values: bytes(imagecodecs.deflate_encode(values.tobytes())),
+    32946: lambda values: bytes(imagecodecs.deflate_encode(values.tobytes())),
     32773: _packbits,
     50000: lambda values: bytes(imagecodecs.zstd_encode(values.tobytes(), level=_ZSTD_LEVEL)),
 }

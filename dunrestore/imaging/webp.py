@@ -12,7 +12,7 @@ import imagecodecs
 import numpy as np
 
 from dunrestore.errors import InputError
-from dunrestore.imaging.exif import orientation_of, resolution_of
+from dunrestore.imaging.exif import block_of, orientation_of, resolution_of
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
 from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture
@@ -124,7 +124,9 @@ def write(document: Document) -> tuple[bytes, tuple[str, ...]]:
         picture = expanded(picture)
         lost.append("palette (written as RGB)")
     samples, grown = _as_rgb(picture)
-    image = dict(_chunks(bytes(imagecodecs.webp_encode(samples, lossless=True))))[b"VP8L"]
+    image = dict(
+        _chunks(bytes(imagecodecs.webp_encode(samples, lossless=True, level=50, method=2)))
+    )[b"VP8L"]
     before, after = _around(picture)
     flags = _ALPHA * (samples.shape[2] == 4)
     for name, flag in ((b"ICCP", _ICC), (b"EXIF", _EXIF), (b"XMP ", _XMP)):
@@ -161,7 +163,8 @@ def _around(picture: Picture) -> tuple[Sequence[Chunk], Sequence[Chunk]]:
             return source.before, source.after
         return source.before, [*(c for c in source.after if c[0] != b"XMP "), *xmp]
     icc = [] if metadata.icc is None else [(b"ICCP", metadata.icc)]
-    exif = [] if metadata.exif is None else [(b"EXIF", metadata.exif)]
+    block = block_of(metadata)
+    exif = [] if block is None else [(b"EXIF", block)]
     return icc, [*exif, *xmp]
 
 
