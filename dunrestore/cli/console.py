@@ -56,5 +56,10 @@ def say(message: str) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON value on one line on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    line = json.dumps(value, ensure_ascii=False)
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:  # file names may be bytes that are no text
+        line = json.dumps(value)
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dunrestore.cli import console
+from dunrestore.cli.restore_lines import one_line
 from dunrestore.errors import ExitCode
 
 
@@ -33,10 +34,11 @@ def verify(
         if checked.verdict == "ok":
             good += 1
             if verbose:
-                console.say(f"{checked.path}: ok")
+                console.say(one_line(f"{checked.path}: ok"))
         else:
             bad += 1
-            console.say(f"error: {checked.path}: {checked.verdict}: {checked.explanation}")
+            shown = one_line(f"{checked.path}: {checked.verdict}: {checked.explanation}")
+            console.say(f"error: {shown}")
     if not quiet:
         console.say(f"{good} checks passed, {bad} failed")
     raise typer.Exit(ExitCode.OUTPUT_CHECK if bad else ExitCode.OK)

@@ -103,7 +103,7 @@ def make_record(work: Work, changes: Sequence[Change], finished: Finished) -> Re
             source.name,
             str(source),
             opened.sha256,
-            source.stat().st_size,
+            opened.size,
             opened.document.format,
         ),
         output=FileFacts(

@@ -40,6 +40,8 @@ class Opened:
 
     job: Job
     sha256: str
+    size: int
+    """Bytes."""
     document: Document
     image_format: Format
     """What the output will be."""
@@ -67,13 +69,14 @@ def open_file(
     """
     start = time.perf_counter()
     asked = _asked_format(job.target, file_options)
+    size = job.source.stat().st_size
     document = files.read(job.source, max_mpixels=file_options.max_mpixels)
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise file_access_error(error, job.target.parent) from error
     seconds = time.perf_counter() - start
-    return Opened(job, sha256, document, asked or document.format, seconds, replaces_sha256)
+    return Opened(job, sha256, size, document, asked or document.format, seconds, replaces_sha256)
 
 
 def _asked_format(target: Path, file_options: FileOptions) -> Format | None:
