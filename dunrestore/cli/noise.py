@@ -1,0 +1,283 @@
+"""``dunrestore noise``: add damage and noise, the same for the same seed."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
+
+import typer
+
+from dunrestore.cli import console
+from dunrestore.errors import DunrestoreError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from dunrestore.degradations.recipes import Damage, Recipe
+    from dunrestore.restoration.jobs import Job
+
+T = TypeVar("T")
+
+USUAL_COVERAGE = 10.0
+"""Percent, where none is given."""
+
+
+class KindName(StrEnum):
+    """Kinds of damage."""
+
+    RANDOM_WALK = "random-walk"
+    FLAKES = "flakes"
+    CRACKS = "cracks"
+    SCRATCHES = "scratches"
+    STAINS = "stains"
+    FADING = "fading"
+    DUST = "dust"
+
+
+class FillName(StrEnum):
+    """What shows in a loss."""
+
+    WHITE = "white"
+    PLASTER = "plaster"
+    GREY = "grey"
+    DARK = "dark"
+    COLOURED = "coloured"
+
+
+class RecipeName(StrEnum):
+    """Recipes."""
+
+    CHALLENGE = "challenge"
+    PAPER_LOW = "paper-low"
+    PAPER_EXTREME = "paper-extreme"
+    MURAL = "mural"
+    ROBUST = "robust"
+
+
+def noise(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="Pictures, or folders of pictures.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUTPUT", help="File or folder.")
+    ],
+    recipe: Annotated[
+        list[RecipeName] | None,
+        typer.Option(
+            "--recipe",
+            help="What people repeat: the challenge's losses; the paper's noise, low (Gaussian 8)"
+            " and extreme (Gaussian 16); what murals suffer; what training uses.",
+        ),
+    ] = None,
+    damage: Annotated[
+        list[KindName] | None, typer.Option("--damage", help="Kind of damage; may be repeated.")
+    ] = None,
+    coverage: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--coverage",
+            min=0.0,
+            max=100.0,
+            metavar="PERCENT",
+            help="Share of the pixels; once for all, or once for every --damage. [10]",
+        ),
+    ] = None,
+    fill: Annotated[
+        list[FillName] | None,
+        typer.Option(
+            "--fill",
+            help="What shows in the losses; once for all, or once for every --damage. If not"
+            " given, what is usual for the kind.",
+        ),
+    ] = None,
+    gaussian: Annotated[
+        float | None,
+        typer.Option(
+            "--gaussian",
+            min=0.0,
+            max=255.0,
+            metavar="SIGMA",
+            help="Gaussian noise, its standard deviation on the scale 0 to 255.",
+        ),
+    ] = None,
+    jpeg: Annotated[
+        int | None,
+        typer.Option("--jpeg", min=1, max=100, metavar="QUALITY", help="Through a JPEG."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", help="The same seed gives every file the same bytes.")
+    ] = 0,
+    mask_output: Annotated[
+        Path | None,
+        typer.Option(
+            "--mask-output",
+            metavar="FILE|FOLDER",
+            help="Write where the damage is, white on black; a folder for several pictures.",
+        ),
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Descend into folders, keep their tree.")
+    ] = False,
+    suffix: Annotated[
+        str, typer.Option("--suffix", metavar="TEXT", help="Append to the names of the outputs.")
+    ] = "",
+    image_format: Annotated[
+        Literal["png", "tiff", "jpeg", "jp2", "webp"] | None,
+        typer.Option("--format", help="Format of the outputs; as the input if not given."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace outputs that exist.")
+    ] = False,
+    max_image_mpixels: Annotated[
+        float, typer.Option("--max-image-mpixels", metavar="N", help="Refuse larger pictures.")
+    ] = 2000.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per picture on stdout.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+) -> None:
+    """Add damage and noise to pictures, to test with; order: damage, Gaussian noise, JPEG."""
+    from dunrestore.degradations.files import degrade_file
+    from dunrestore.restoration.jobs import extension_of, plan_jobs
+
+    console.set_up(quiet=quiet, verbose=verbose)
+    wanted = choose(
+        recipes=[name.value for name in recipe or []],
+        damages=[name.value for name in damage or []],
+        coverages=coverage or [],
+        fills=[name.value for name in fill or []],
+        gaussian=gaussian,
+        jpeg=jpeg,
+    )
+    jobs = plan_jobs(
+        inputs, output, recursive=recursive, suffix=suffix, extension=extension_of(image_format)
+    )
+    masks = _mask_paths(jobs, output, mask_output)
+    codes: list[int] = []
+    for job, mask in zip(jobs, masks, strict=True):
+        said: dict[str, Any] = {"input": str(job.source), "seed": seed}
+        try:
+            made = degrade_file(
+                job.source,
+                job.target,
+                wanted,
+                seed,
+                mask=mask,
+                image_format=image_format,
+                overwrite=overwrite,
+                max_mpixels=max_image_mpixels,
+            )
+            codes.append(ExitCode.OK)
+            said |= {"status": "done"} | made.as_dict()
+        except DunrestoreError as error:
+            codes.append(error.exit_code)
+            said |= {"status": "failed", "error": str(error), "exit_code": int(error.exit_code)}
+            console.say(f"error: {error}")
+        if as_json:
+            console.print_json(said)
+        elif not quiet and said["status"] == "done":
+            console.say(f"{job.source} -> {job.target}: {said['damaged_percent']:.2f} % damaged")
+    if any(codes):
+        raise typer.Exit(codes[0] if len(codes) == 1 or all(codes) else ExitCode.PARTIAL)
+
+
+def choose(
+    *,
+    recipes: Sequence[str],
+    damages: Sequence[str],
+    coverages: Sequence[float],
+    fills: Sequence[str],
+    gaussian: float | None,
+    jpeg: int | None,
+) -> "Recipe":
+    """One recipe out of the named ones and what was asked for besides.
+
+    Raises:
+        UsageError: if nothing was asked for, or the options do not fit each other.
+    """
+    from dunrestore.degradations.recipes import RECIPES, Damage, Recipe
+
+    if not (recipes or damages) and gaussian is None and jpeg is None:
+        raise UsageError(
+            "nothing to add", next_step="give --recipe, --damage, --gaussian or --jpeg"
+        )
+    named = [RECIPES[name] for name in recipes]
+    own = [d for r in named for d in r.damages]
+    extra = [Damage(kind, (USUAL_COVERAGE / 100, USUAL_COVERAGE / 100)) for kind in damages]
+    try:
+        if extra:
+            extra = _adjusted(extra, coverages, fills)
+        else:
+            own = _adjusted(own, coverages, fills)
+        noises = [r for r in named if r.gaussian[1] > 0]
+        files = [r for r in named if r.jpeg is not None]
+        made = Recipe(
+            (*own, *extra),
+            gaussian=noises[-1].gaussian if noises else (0.0, 0.0),
+            jpeg=files[-1].jpeg if files else None,
+            gaussian_probability=noises[-1].gaussian_probability if noises else 1.0,
+            jpeg_probability=files[-1].jpeg_probability if files else 1.0,
+        )
+        return _with_noise(made, gaussian, jpeg)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _with_noise(recipe: "Recipe", gaussian: float | None, jpeg: int | None) -> "Recipe":
+    from dataclasses import replace
+
+    if gaussian is not None:
+        recipe = replace(recipe, gaussian=(gaussian, gaussian), gaussian_probability=1.0)
+    if jpeg is not None:
+        recipe = replace(recipe, jpeg=(jpeg, jpeg), jpeg_probability=1.0)
+    return recipe
+
+
+def _adjusted(
+    damages: "Sequence[Damage]", coverages: Sequence[float], fills: Sequence[str]
+) -> "list[Damage]":
+    from dataclasses import replace
+
+    from dunrestore.degradations.fills import Fill
+
+    shares = _one_each(coverages, len(damages), "--coverage")
+    colours = _one_each(fills, len(damages), "--fill")
+    adjusted: list[Damage] = []
+    for damage, share, colour in zip(damages, shares, colours, strict=True):
+        if share is not None:
+            damage = replace(damage, coverage=(share / 100, share / 100), probability=1.0)
+        if colour is not None:
+            damage = replace(damage, fills=(cast(Fill, colour),))
+        adjusted.append(damage)
+    return adjusted
+
+
+def _one_each(values: Sequence[T], count: int, option: str) -> Sequence[T | None]:
+    if not values:
+        return [None] * count
+    if count and len(values) in (1, count):
+        return list(values) * (count // len(values))
+    raise UsageError(
+        f"{option} was given {len(values)} times for {count} kinds of damage",
+        next_step="give it once, or once for every kind",
+    )
+
+
+def _mask_paths(jobs: "Sequence[Job]", output: Path, mask_output: Path | None) -> list[Path | None]:
+    if mask_output is None:
+        return [None] * len(jobs)
+    if len(jobs) == 1 and mask_output.suffix.lower() in (".png", ".tif", ".tiff"):
+        return [mask_output]
+    if mask_output.resolve() == output.resolve():
+        raise UsageError(
+            "masks and pictures would lie in one folder", next_step="choose another --mask-output"
+        )
+    # The tree of the outputs is that of the masks.
+    inside = [j.target.relative_to(output) if output in j.target.parents else Path(j.target.name)
+              for j in jobs]  # fmt: skip
+    paths: list[Path | None] = [mask_output / path.with_suffix(".png") for path in inside]
+    if len(set(paths)) < len(paths):
+        raise UsageError(
+            "two pictures differ only in their format, and so would share a mask",
+            next_step="do them one by one",
+        )
+    return paths

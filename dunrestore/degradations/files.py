@@ -1,0 +1,95 @@
+"""Degrading a picture file into another file: bit depth and metadata stay."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dunrestore.degradations.pages import degrade_page
+from dunrestore.degradations.recipes import Recipe
+from dunrestore.degradations.seeds import generator_for
+from dunrestore.errors import file_access_error
+from dunrestore.imaging.files import format_of, read, write
+from dunrestore.imaging.picture import Document, Encoding, Format, Picture
+
+
+@dataclass(frozen=True)
+class DegradedFile:
+    """What was written."""
+
+    output: Path
+    mask: Path | None
+    damaged: float
+    """Share of the pixels, 0 to 1; noise and JPEG do not count."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "output": str(self.output),
+            "mask": None if self.mask is None else str(self.mask),
+            "damaged_percent": round(100 * self.damaged, 3),
+        }
+
+
+def degrade_file(
+    source: Path,
+    target: Path,
+    recipe: Recipe,
+    seed: int,
+    *,
+    mask: Path | None = None,
+    image_format: Format | None = None,
+    overwrite: bool = False,
+    max_mpixels: float = 2000.0,
+) -> DegradedFile:
+    """Read a picture file, apply a recipe to every page, write the result.
+
+    What a file gets depends on the seed and on its content: not on its name, nor on other files.
+
+    Args:
+        source: the picture.
+        target: where to; folders are made.
+        recipe: what to do.
+        seed: of the randomness.
+        mask: where to write the mask, white where the picture is damaged and as it is looked at;
+            of several pages a TIFF of as many.
+        image_format: the output's; by default what its name says, or else the input's.
+        overwrite: whether files that exist may be replaced.
+        max_mpixels: larger pages are refused.
+
+    Raises:
+        InputError: if the source cannot be read.
+        FileAccessError: if the outputs cannot be written.
+        OutputCheckError: if they, read back, are not what was to be written.
+    """
+    document = read(source, max_mpixels=max_mpixels)
+    content = hashlib.sha256(source.read_bytes()).digest()
+    done = [
+        degrade_page(page, recipe, generator_for(seed, content, number))
+        for number, page in enumerate(document.pages)
+    ]
+    _make_folder(target.parent)
+    pages = tuple(page for page, _ in done)
+    kind = image_format or format_of(target)
+    write(replace(document, pages=pages), target, format=kind, overwrite=overwrite)
+    if mask is not None:
+        mask = _write_mask([m for _, m in done], mask, overwrite)
+    return DegradedFile(target, mask, float(np.mean([m.mean() for _, m in done])))
+
+
+def _write_mask(masks: list[NDArray[np.bool_]], path: Path, overwrite: bool) -> Path:
+    path = path.with_suffix(".tif") if len(masks) > 1 else path
+    _make_folder(path.parent)
+    pages = tuple(Picture(mask[..., None] * np.uint8(255), Encoding("grey")) for mask in masks)
+    write(Document(pages, format_of(path) or "png"), path, overwrite=overwrite)
+    return path
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise file_access_error(error, folder) from error

@@ -1,0 +1,161 @@
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from dunrestore.cli.app import run
+from dunrestore.cli.noise import FillName, KindName, RecipeName
+from dunrestore.datasets.painter import paint_mural
+from dunrestore.degradations.fills import FILLS
+from dunrestore.degradations.recipes import KINDS, RECIPES
+
+MURAL = np.rint(paint_mural(64, 80, np.random.default_rng(1)) * 255).astype(np.uint8)
+
+
+@pytest.fixture
+def mural(tmp_path):
+    path = tmp_path / "wall.png"
+    Image.fromarray(MURAL).save(path, dpi=(300, 300))
+    return path
+
+
+def noise(*arguments):
+    return run(["noise", *map(str, arguments)])
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.array(image)
+
+
+def test_the_options_name_all_there_is():
+    assert [k.value for k in KindName] == list(KINDS)
+    assert [f.value for f in FillName] == list(FILLS)
+    assert [r.value for r in RecipeName] == list(RECIPES)
+
+
+def test_the_challenges_damage_with_its_mask(mural, tmp_path, capsys):
+    out, mask = tmp_path / "out.png", tmp_path / "mask.png"
+    code = noise(mural, "-o", out, "--damage", "random-walk", "--coverage", 12,
+                 "--mask-output", mask, "--json")  # fmt: skip
+    assert code == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["damaged_percent"] == pytest.approx(12, abs=0.5)
+    assert (said["output"], said["mask"], said["seed"]) == (str(out), str(mask), 0)
+    damaged = pixels(mask) == 255
+    assert set(np.unique(pixels(mask))) == {0, 255}
+    assert damaged.mean() * 100 == pytest.approx(12, abs=0.5)
+    assert (pixels(out)[damaged] == 255).all()
+    assert np.array_equal(pixels(out)[~damaged], MURAL[~damaged])
+    with Image.open(out) as image:
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def test_same_seed_same_bytes_whatever_else_is_done(mural, tmp_path):
+    other = tmp_path / "another.png"
+    Image.fromarray(MURAL[::-1]).save(other)
+    options = ["--recipe", "mural", "--seed", 7]
+    assert noise(mural, "-o", tmp_path / "alone", *options) == 0
+    (tmp_path / "renamed.png").write_bytes(mural.read_bytes())
+    assert noise(other, tmp_path / "renamed.png", mural, "-o", tmp_path / "all", *options) == 0
+    alone = (tmp_path / "alone/wall.png").read_bytes()
+    assert (tmp_path / "all/wall.png").read_bytes() == alone
+    assert (tmp_path / "all/renamed.png").read_bytes() == alone
+    assert noise(mural, "-o", tmp_path / "seed", "--recipe", "mural", "--seed", 8) == 0
+    assert (tmp_path / "seed/wall.png").read_bytes() != alone
+
+
+def test_gaussian_noise_is_scaled_to_sixteen_bits(tmp_path):
+    source, out = tmp_path / "deep.tif", tmp_path / "noisy.tif"
+    tifffile.imwrite(source, np.full((128, 128, 3), 30001, np.uint16), photometric="rgb")
+    assert noise(source, "-o", out, "--gaussian", 16) == 0
+    result = tifffile.imread(out)
+    assert result.dtype == np.uint16
+    assert result.astype(float).std() / 65535 * 255 == pytest.approx(16, rel=0.02)
+    assert len(np.unique(result)) > 5000
+
+
+def test_grey_gets_noise_of_full_strength(tmp_path):
+    source, out = tmp_path / "grey.png", tmp_path / "noisy.png"
+    Image.fromarray(np.full((128, 128), 128, np.uint8)).save(source)
+    assert noise(source, "-o", out, "--gaussian", 16) == 0
+    assert pixels(out).ndim == 2
+    assert pixels(out).astype(float).std() == pytest.approx(16, rel=0.03)
+
+
+def test_jpeg_leaves_the_format_as_it_is(mural, tmp_path):
+    losses = []
+    for quality in (60, 30):
+        out = tmp_path / f"{quality}.png"
+        assert noise(mural, "-o", out, "--jpeg", quality) == 0
+        losses.append(np.abs(pixels(out).astype(float) - MURAL).mean())
+    assert 0 < losses[0] < losses[1]
+
+
+def test_kinds_combine_each_with_its_coverage(mural, tmp_path, capsys):
+    out = tmp_path / "out.png"
+    code = noise(mural, "-o", out, "--damage", "flakes", "--damage", "cracks",
+                 "--coverage", 10, "--coverage", 4, "--fill", "dark", "--json")  # fmt: skip
+    assert code == 0
+    assert 9.5 < json.loads(capsys.readouterr().out)["damaged_percent"] < 14.5
+
+
+def test_folders_keep_their_tree_and_masks_follow(mural, tmp_path):
+    (tmp_path / "in/cave").mkdir(parents=True)
+    for name in ("in/a.png", "in/cave/b.png"):
+        (tmp_path / name).write_bytes(mural.read_bytes())
+    code = noise(tmp_path / "in", "-r", "-o", tmp_path / "out", "--recipe", "challenge",
+                 "--mask-output", tmp_path / "masks")  # fmt: skip
+    assert code == 0
+    for name in ("a.png", "cave/b.png"):
+        mask = pixels(tmp_path / "masks" / name) == 255
+        assert (pixels(tmp_path / "out" / name)[mask] == 255).all()
+
+
+def test_every_page_of_a_tiff_gets_its_own(tmp_path):
+    source, out = tmp_path / "two.tif", tmp_path / "out.tif"
+    with tifffile.TiffWriter(source) as writer:
+        for _ in range(2):
+            writer.write(MURAL, photometric="rgb")
+    code = noise(source, "-o", out, "--damage", "flakes", "--mask-output", tmp_path / "m.png")
+    assert code == 0
+    with tifffile.TiffFile(out) as damaged, tifffile.TiffFile(tmp_path / "m.tif") as masks:
+        first, second = (page.asarray() for page in masks.pages)
+        assert not np.array_equal(first, second)
+        for page, mask in zip(damaged.pages, (first, second), strict=True):
+            assert np.array_equal(page.asarray()[mask == 0], MURAL[mask == 0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "nothing to add"),
+        (["--damage", "flakes", "--coverage", 1, "--coverage", 2], "2 times for 1 kinds"),
+        (["--gaussian", 3, "--coverage", 2], "1 times for 0 kinds"),
+        (["--damage", "stains", "--fill", "white"], "takes no fill"),
+    ],
+)
+def test_options_that_do_not_fit_are_one_line(mural, tmp_path, capsys, options, message):
+    assert noise(mural, "-o", tmp_path / "out.png", *options) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_one_broken_file_does_not_stop_the_rest(mural, tmp_path, capsys):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    code = noise(broken, mural, "-o", tmp_path / "out", "--gaussian", 8)
+    assert code == 10
+    assert "broken.png" in capsys.readouterr().err
+    assert (tmp_path / "out/wall.png").is_file()
+    assert noise(broken, "-o", tmp_path / "out2", "--gaussian", 8) == 3
+
+
+def test_existing_outputs_are_not_replaced_unasked(mural, tmp_path):
+    arguments = [mural, "-o", tmp_path / "out.png", "--gaussian", 8]
+    assert noise(*arguments) == 0
+    assert noise(*arguments) == 5
+    assert noise(*arguments, "--overwrite") == 0
