@@ -129,11 +129,22 @@ class Store:
         return record is not None and (self.folder / name / record.file).is_file()
 
     def names(self) -> list[str]:
-        """Every model that has a name: of the catalogues, then of the cache alone."""
+        """Every model that has a name: of the catalogues, then of the cache alone.
+
+        Those are left out that the catalogue means to embed, but this version comes without.
+        """
+        listed = [name for name in self.entries if not self._left_out(name)]
         if not self.folder.is_dir():
-            return list(self.entries)
+            return listed
         here = sorted(p.name for p in self.folder.iterdir() if p.is_dir())
-        return [*self.entries, *(n for n in here if n not in self.entries and self.knows(n))]
+        return [*listed, *(n for n in here if n not in self.entries and self.knows(n))]
+
+    def _left_out(self, name: str) -> bool:
+        index = embedded_index()
+        file = embedded_folder() / f"{name}.safetensors"
+        return (
+            self.entries[name].embedded and bool(index) and name not in index and not file.exists()
+        )
 
     def status(self, name: str) -> Status:
         """What is known of a model.
@@ -171,6 +182,11 @@ class Store:
             ModelError: if there is none of that name, or an embedded one is missing.
         """
         status = self.status(name)
+        if status.state == "missing" and self._left_out(status.name):
+            raise ModelError(
+                f"this version of dunrestore comes without the model {status.name}",
+                next_step="`dunrestore models list` shows those that it has",
+            )
         if status.state == "missing":
             raise ModelError(
                 f"the model {status.name} should have come with dunrestore but is not there",

@@ -67,9 +67,8 @@ def list_models(cache_dir: CacheDir = None, catalog: Catalog = None, as_json: Js
     table.add_column("SIZE", justify="right", no_wrap=True)
     table.add_column("WHAT IT IS")
     for status in found:
-        table.add_row(
-            status.name, status.state, cards.size_of(status), cards.card_of(status).get("title", "")
-        )
+        title = status.entry.title if status.entry else cards.card_of(status).get("title", "")
+        table.add_row(status.name, status.state, cards.size_of(status), title)
     _print_table(table)
     for state in dict.fromkeys(status.state for status in found):
         console.say(f"{state}: {_STATES[state]}")

@@ -31,7 +31,7 @@ def model_bytes(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(
-        download, "PATIENCE", Patience(attempts=3, pause=0.01, connect=5, stall=0.4)
+        download, "PATIENCE", Patience(attempts=3, pause=0.01, connect=5, stall=1.0)
     )
 
 

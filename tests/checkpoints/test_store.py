@@ -175,6 +175,21 @@ def test_an_embedded_file_is_checked_against_the_list_beside_it(
         dunrestore.load("arin", cache_dir=tmp_path)
 
 
+def test_a_model_that_this_version_comes_without_is_not_listed(
+    shop, tmp_path, monkeypatch, model_bytes
+):
+    embed(tmp_path / "weights", monkeypatch, model_bytes, shop.entry["sha256"])
+    names = store.Store(tmp_path).names()
+    assert "arin" in names
+    assert "hinet-dr" not in names
+    with pytest.raises(ModelError, match="comes without the model hinet-dr"):
+        dunrestore.load("hinet-dr", cache_dir=tmp_path)
+    (tmp_path / "weights" / "arin.safetensors").unlink()
+    assert "arin" in store.Store(tmp_path).names()
+    with pytest.raises(ModelError, match="should have come with dunrestore"):
+        dunrestore.load("arin", cache_dir=tmp_path)
+
+
 def test_a_broken_list_of_embedded_models_is_one_clear_line(tmp_path, monkeypatch, model_bytes):
     embed(tmp_path / "weights", monkeypatch, model_bytes, "")
     (tmp_path / "weights" / "index.json").write_text("[1]")
