@@ -104,11 +104,21 @@ def _decode(file: BinaryIO, max_mpixels: float) -> Document:
     except (InputError, OSError, MemoryError):
         raise
     except Exception as error:  # decoders fail in every way on damaged files
+        if (failure := _disk_failure(error)) is not None:
+            raise failure from error
         shown = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"it cannot be decoded ({shown})", next_step=_GET_ANOTHER) from error
     kind = next((name for mark, name in _OTHERS.items() if head.startswith(mark)), None)
     cause = f"{kind} is not supported" if kind else "this is no picture file that can be read"
     raise InputError(cause, next_step=f"{_SUPPORTED} are read")
+
+
+def _disk_failure(error: BaseException) -> OSError | None:
+    """The operating system's error that a decoder took for a damaged file."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, OSError):
+        behind = behind.__cause__ or behind.__context__
+    return behind
 
 
 _GET_ANOTHER = "get an undamaged copy of the file"

@@ -45,6 +45,9 @@ STRUCTURE = frozenset(
 WRITABLE = frozenset({1, 5, 8, 32773, 32946, 50000})
 """Compressions that are kept: none, LZW, deflate (two numbers), PackBits, Zstandard."""
 
+DECISIVE = (WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANAR, PREDICTOR)
+"""Without these, samples come out wrong; tifffile goes on without a tag that it fails to read."""
+
 OTHER_COLOURS = {
     4: "a transparency mask",
     5: "CMYK",
@@ -88,7 +91,12 @@ def read(file: BinaryIO, max_mpixels: float) -> Document:
     pages: list[Picture] = []
     with _quiet(), tifffile.TiffFile(file) as tif:
         for i, (tags, encoding) in enumerate(zip(directories, encodings, strict=True)):
-            samples = _samples(tif.pages[i].asarray(), tags)
+            page = tif.pages[i]
+            if not isinstance(page, tifffile.TiffPage) or any(
+                tags.get(tag) and tag not in page.tags for tag in DECISIVE
+            ):
+                raise InputError("the TIFF directory is damaged", next_step=ASK_FOR_UNDAMAGED)
+            samples = _samples(page.asarray(), tags)
             pages.append(_picture(samples, encoding, tags, big))
     return Document(tuple(pages), "tiff")
 
