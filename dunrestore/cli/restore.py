@@ -271,6 +271,15 @@ def restore(
             rich_help_panel=RECORD,
         ),
     ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE.html",
+            help="Write a page to judge the run by eye.",
+            rich_help_panel=RECORD,
+        ),
+    ] = None,
     cache_dir: Annotated[
         Path | None, typer.Option("--cache-dir", metavar="DIR", help="Where models are kept.")
     ] = None,
@@ -300,6 +309,7 @@ def restore(
     from dunrestore.restoration.existing import refuse_existing
     from dunrestore.restoration.jobs import extension_of, output_folder, plan_jobs
     from dunrestore.restoration.options import RestoreOptions
+    from dunrestore.restoration.report import write_report
     from dunrestore.restoration.run import BatchOptions, Run
     from dunrestore.restoration.source import FileOptions
 
@@ -347,6 +357,14 @@ def restore(
     outcomes = _restore_all(run, planned, bar, as_json=as_json, quiet=quiet)
     if checksums:
         run.write_checksums(outcomes)
+    if report is not None:
+        facts = {
+            "model": f"{loaded.name}, SHA-256 {loaded.sha256}",
+            "licence": str(loaded.card.get("licence", "unknown")),
+        }
+        write_report(report, outcomes, facts)
+        if not quiet:
+            console.say(f"report: {report}")
     raise typer.Exit(_conclusion(run, outcomes, len(planned), quiet=quiet))
 
 

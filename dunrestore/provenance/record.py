@@ -188,6 +188,28 @@ def read(path: Path) -> dict[str, Any] | None:
     return values
 
 
+@dataclass(frozen=True)
+class Summary:
+    """The gist of a record that was read, for people."""
+
+    regions: int
+    drift: str
+    input_sha256: str
+    output_sha256: str
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Summary":
+        """From a record's plain values."""
+        pages = values.get("pages", [])
+        drifts = [page["drift"]["patches"] for page in pages if page.get("drift")]
+        return cls(
+            regions=sum(page.get("regions_total", 0) for page in pages),
+            drift=f"CIEDE2000 {max(drifts):.2f}" if drifts else "nothing is outside",
+            input_sha256=values["input"]["sha256"],
+            output_sha256=values["output"]["sha256"],
+        )
+
+
 def options_hash(options: Mapping[str, Any]) -> str:
     """SHA-256 of the options that decide what comes out."""
     plain = json.dumps(options, sort_keys=True, separators=(",", ":"))

@@ -16,7 +16,8 @@ from pathlib import Path
 class Faults:
     """Counts operations below ``root``; the one with number ``fail_at`` raises ``code``.
 
-    With ``lasting`` all that come after it fail as well.
+    A buffer's flush counts as the write that it makes. With ``lasting`` all that come after it
+    fail as well.
     """
 
     def __init__(self, root, fail_at=None, code=errno.EIO, *, lasting=False):
@@ -57,10 +58,11 @@ def faulty_file(faults):
             faults.step("write", self.name)
             return super().write(data)
 
-        def flush(self):
-            if not self.closed and self.writable():
-                faults.step("flush", self.name)
-            super().flush()
+        def close(self):
+            written = not self.closed and self.writable()
+            super().close()
+            if written:  # network disks report here what did not reach them
+                faults.step("close", self.name)
 
     return FaultyFile
 
