@@ -1,7 +1,7 @@
 """Picture files: read with nothing lost, written whole and checked or not at all."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -189,7 +189,7 @@ def write(
             raise OutputCheckError(
                 f"the file just written cannot be read back ({error.cause})", path=path
             ) from error
-        lost.extend(name for name in _compared(document, back, path) if name not in lost)
+        lost.extend(_unnamed(document, back, path, lost))
         if kind != document.format:
             lost.extend(name for page in document.pages for name in page.bound)
         if before_naming is not None:
@@ -202,8 +202,12 @@ def write(
     return Written(path, kind, tuple(dict.fromkeys(lost)), tuple(notes) if same else ())
 
 
-def _compared(document: Document, back: Document, path: Path) -> tuple[str, ...]:
-    """Compare a file read back with what it was written from; return what is missing in it."""
+def _unnamed(
+    document: Document, back: Document, path: Path, named: Sequence[str]
+) -> tuple[str, ...]:
+    """Compare a file read back with what it was written from; what it lacks and is not named."""
+    if back.format == "tiff" and len(back.pages) != len(document.pages):
+        raise OutputCheckError("the file just written, read back, lacks pages", path=path)
     lost: list[str] = []
     for page, again in zip(document.pages, back.pages, strict=False):
         if not keeping.same_pixels(page, again, exact=back.format != "jpeg"):
@@ -213,6 +217,7 @@ def _compared(document: Document, back: Document, path: Path) -> tuple[str, ...]
                 next_step="check the disk, then run the command again",
             )
         missing = keeping.missing(page.metadata, again.metadata)
+        missing = [one for one in missing if not any(name.startswith(one) for name in named)]
         if missing and document.format == back.format:
             raise OutputCheckError(
                 f"the file just written, read back, lacks {', '.join(missing)}", path=path

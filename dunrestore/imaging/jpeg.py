@@ -229,7 +229,7 @@ def write(document: Document) -> tuple[bytes, tuple[str, ...]]:
     image_segments = encoded[_first_table(encoded) :]
     if isinstance(source, JpegSegments):
         lost += _form_lost(source, encoded)
-        header, more = _with_xmp(source.segments, picture.metadata.xmp), []
+        header, more = _with_xmp(source.segments, picture.metadata.xmp)
     else:
         header, more = _new_segments(picture.metadata)
         lost.append("samples exactly (JPEG)")
@@ -273,12 +273,14 @@ def _segment(marker: int, data: bytes) -> bytes:
     return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
 
 
-def _with_xmp(segments: tuple[Segment, ...], xmp: bytes | None) -> list[Segment]:
-    if xmp is None or xmp == _metadata(segments).xmp or len(xmp) > _MOST - len(XMP_MARK):
-        return list(segments)
+def _with_xmp(segments: tuple[Segment, ...], xmp: bytes | None) -> tuple[list[Segment], list[str]]:
+    if xmp is None or xmp == _metadata(segments).xmp:
+        return list(segments), []
+    if len(xmp) > _MOST - len(XMP_MARK):
+        return list(segments), ["XMP (too long for JPEG)"]
     kept = [s for s in segments if not (s[0] == APP1 and s[1].startswith(XMP_MARK))]
     at = next((i for i, (m, d) in enumerate(kept) if m != APP0 and d[:6] != EXIF_MARK), len(kept))
-    return [*kept[:at], (APP1, XMP_MARK + xmp), *kept[at:]]
+    return [*kept[:at], (APP1, XMP_MARK + xmp), *kept[at:]], []
 
 
 def _new_segments(metadata: Metadata) -> tuple[list[Segment], list[str]]:

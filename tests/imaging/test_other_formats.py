@@ -199,6 +199,20 @@ def with_xmp(page, packet):
     return replace(page, metadata=replace(page.metadata, xmp=packet))
 
 
+def test_xmp_without_a_place_is_named_and_the_picture_is_written(tmp_path):
+    stream = imagecodecs.jpeg2k_encode(np.zeros((4, 4, 3), np.uint8), level=0, codecformat="j2k")
+    (tmp_path / "a.j2k").write_bytes(stream)
+    Image.new("RGB", (5, 4), (9, 8, 7)).save(tmp_path / "a.jpg", xmp=XMP)
+    for name, packet, said in (
+        ("a.j2k", XMP, "XMP"),
+        ("a.jpg", XMP + b" " * 70000, "XMP (too long for JPEG)"),
+    ):
+        document = files.read(tmp_path / name)
+        marked = replace(document, pages=(with_xmp(document.pages[0], packet),))
+        assert files.write(marked, tmp_path / "out", overwrite=True).lost == (said,)
+    assert files.read(tmp_path / "out").pages[0].metadata.xmp == XMP
+
+
 def test_iptc_inside_photoshop_resources_is_found(tmp_path):
     iptc = b"\x1c\x02\x50\x00\x03Qiu"
     blocks = PHOTOSHOP + b"8BIM\x04\x04\0\0\0\0\0\x08" + iptc

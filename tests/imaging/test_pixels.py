@@ -23,7 +23,7 @@ def pictures(draw):
     palette = None
     if kind == "palette":
         size = draw(st.integers(1, 256))
-        samples[..., 0] %= size
+        samples[..., 0] = samples[..., 0].astype(int) % size
         maximum = draw(st.sampled_from([255, 65535]))
         colours = rng.integers(0, maximum, (size, 3), np.uint16, endpoint=True)
         alpha = rng.choice([255, 255, 128, 0], size).astype(np.uint8)
