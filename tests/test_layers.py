@@ -48,7 +48,9 @@ def test_a_module_imports_only_its_own_layer_or_lower(module):
 
 
 def test_networks_know_no_files_and_no_downloads():
-    for module in (PACKAGE / "models").glob("*.py"):
+    networks = {"arin", "car", "edsr", "guided", "hinet", "normalisation"}
+    for name in networks:
+        module = PACKAGE / "models" / f"{name}.py"
         text = module.read_text(encoding="utf-8")
         for banned in ("pathlib", "requests", "logging", "dunrestore.imaging.files"):
             assert f"import {banned}" not in text, f"{module.name} imports {banned}"

@@ -56,7 +56,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         app(args=arguments, prog_name="dunrestore")
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else ExitCode.OK
+        code = stop.code if isinstance(stop.code, int) else ExitCode.OK
+        # Typer turns Ctrl-C into an exit and says nothing.
+        by_user = isinstance(getattr(stop.__context__, "__cause__", None), KeyboardInterrupt)
+        return _report("interrupted", code) if by_user else code
     except DunrestoreError as error:
         return _report(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -76,7 +79,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return ExitCode.OK
 
 
-def _report(message: str, code: ExitCode) -> int:
+def _report(message: str, code: int) -> int:
     console.say("error: " + " ".join(message.splitlines()))
     return code
 

@@ -18,17 +18,20 @@ NEIGHBOURS = np.ones((3, 3), bool)
 class MaskRule:
     """How a change becomes a mask; levels on the 0..255 scale, distances in pixels."""
 
-    high: float = 28.0
-    """A region counts as damage where the change reaches this."""
     low: float = 14.0
-    """It extends to where the change falls below this."""
+    """A region of damage extends to where the change falls below this."""
+    texture: float = 4.0
+    """``low`` is at least so many times the median change: a model that scales pictures down
+    and up again changes fine texture everywhere, and that is not damage."""
+    high: float = 2.0
+    """It must reach so many times ``low`` somewhere."""
     smallest: int = 4
     """Regions of fewer pixels are left alone."""
     margin: int = 2
     """How far around a region a smaller change is still followed."""
-    faint: float = 7.0
-    """Inside the margin the weight rises from 0 at this change to 1 at ``low``: soft edges are
-    feathered, and a sound neighbour of a hard edge is not touched."""
+    faint: float = 0.5
+    """Inside the margin the weight rises from 0 at so many times ``low`` to 1 at ``low``: soft
+    edges are feathered, and a sound neighbour of a hard edge is not touched."""
 
 
 DEFAULT_RULE = MaskRule()
@@ -52,11 +55,13 @@ def damage_weight(
         (H, W) in [0, 1]; exactly 0 where the picture is to stay as it is.
     """
     magnitude = np.abs(change).max(axis=2) * 255
-    damaged = _regions(magnitude, rule.low, rule.high, rule.smallest)
+    low = max(rule.low, rule.texture * float(np.median(magnitude)))
+    damaged = _regions(magnitude, low, rule.high * low, rule.smallest)
     if rule.margin == 0:
         return damaged.astype(np.float32)
     near = ndimage.binary_dilation(damaged, structure=NEIGHBOURS, iterations=rule.margin)
-    ramp = ((magnitude - rule.faint) / (rule.low - rule.faint)).clip(0, 1)
+    faint = rule.faint * low
+    ramp = ((magnitude - faint) / (low - faint)).clip(0, 1)
     return np.where(damaged, 1, np.where(near, ramp, 0)).astype(np.float32)
 
 

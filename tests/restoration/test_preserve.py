@@ -26,7 +26,7 @@ def test_a_hard_edged_loss_is_found_to_the_pixel():
 
 
 def test_a_region_needs_one_strong_pixel_and_extends_to_weak_ones():
-    rule = MaskRule(high=40, low=20, smallest=1, margin=0)
+    rule = MaskRule(low=20, high=2, smallest=1, margin=0)
     magnitude = np.zeros((9, 20))
     magnitude[4, 2:8] = 25
     magnitude[4, 5] = 41
@@ -34,6 +34,14 @@ def test_a_region_needs_one_strong_pixel_and_extends_to_weak_ones():
     weight = damage_weight(change_of(magnitude), rule)
     assert weight[4, 2:8].all()
     assert not weight[:, 10:].any()
+
+
+def test_texture_that_a_model_changes_everywhere_is_not_damage():
+    magnitude = RNG(3).uniform(0, 30, (60, 60))
+    magnitude[20:30, 20:40] = 140
+    weight = damage_weight(change_of(magnitude))
+    assert weight[20:30, 20:40].all()
+    assert not weight[:, 45:].any()
 
 
 def test_specks_are_left_alone():
@@ -46,7 +54,7 @@ def test_specks_are_left_alone():
 def test_soft_edges_are_feathered_inside_the_margin_only():
     distance = np.abs(np.arange(60) - 30.0)
     magnitude = np.tile(np.clip(60 - 8 * distance, 0, None), (9, 1))
-    rule = MaskRule(high=40, low=20, smallest=1, margin=3, faint=4)
+    rule = MaskRule(low=20, high=2, smallest=1, margin=3, faint=0.2)
     weight = damage_weight(change_of(magnitude), rule)
     damaged = weight == 1
     near = ndimage.binary_dilation(damaged, np.ones((3, 3)), iterations=3)
