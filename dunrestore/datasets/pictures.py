@@ -1,6 +1,7 @@
 """The pictures of a set: checked once, decoded when needed, kept in memory as long as they fit."""
 
 import hashlib
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from dunrestore.datasets.layouts import LeftOut, Listing, Pair
 from dunrestore.errors import DunrestoreError, InputError
 from dunrestore.imaging.files import read
 from dunrestore.imaging.pixels import to_rgb
+
+log = logging.getLogger(__name__)
 
 DIFFERENT = np.float32(10 / 255)
 """Where no mask is given, pixels that differ by more than this are taken as damaged."""
@@ -103,6 +106,10 @@ def check(listing: Listing, store: PictureStore, *, at_most: float = 0.1) -> lis
             path=first.path,
             next_step="repair or remove them",
         )
+    for one in left_out:
+        log.warning("%s: %s; left out", one.path, one.reason)
+    if left_out:
+        log.warning("%d of %d pictures left out", len(left_out), considered)
     return good
 
 

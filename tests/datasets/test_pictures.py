@@ -28,6 +28,15 @@ def test_unreadable_and_unequal_pictures_are_named_and_left_out(tmp_path):
         checked(tmp_path)
 
 
+def test_a_few_unusable_pictures_are_named_and_counted(tmp_path, caplog):
+    clean_folder(tmp_path, 9)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    assert len(checked(tmp_path)) == 9
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "broken.png" in said[0]
+    assert said[1] == "1 of 10 pictures left out"
+
+
 def test_pixels_masks_and_sixteen_bits(tmp_path):
     target = np.full((20, 30, 3), 100, np.uint8)
     damaged = target.copy()
