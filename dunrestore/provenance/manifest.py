@@ -7,6 +7,7 @@ hand and what was done.
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,11 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = path.open("ab", buffering=0)
-            if _ends_within_a_line(path):  # the machine died while a line was written
-                self._file.write(b"\n")
+            with ExitStack() as stack:
+                self._file = stack.enter_context(path.open("ab", buffering=0))
+                if _ends_within_a_line(path):  # the machine died while a line was written
+                    self._file.write(b"\n")
+                stack.pop_all()
         except OSError as error:
             raise file_access_error(error, path) from error
 
