@@ -4,10 +4,10 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -18,7 +18,7 @@ from dunrestore.datasets.patches import PatchOptions, PatchStream
 from dunrestore.datasets.pictures import Checked, PictureStore, check, split
 from dunrestore.datasets.prefetch import prefetched
 from dunrestore.errors import InputError, ModelError, UsageError, file_access_error
-from dunrestore.models.devices import choose_device, choose_precision
+from dunrestore.models.devices import DTYPES, Precision, choose_device, choose_precision
 from dunrestore.training.config import TrainConfig, as_values
 from dunrestore.training.distributed import World
 from dunrestore.training.interruption import stop_requests
@@ -83,7 +83,7 @@ def train(
         torch.set_num_threads(config.threads)
     data = _load_data(config)
     device = _device(config, world)
-    dtype = choose_precision(config.precision, device)
+    config, dtype = _settle_precision(config, device, state)
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True
     trainer = Trainer(config, make_network(config), device, dtype, world)
@@ -256,6 +256,17 @@ def _device(config: TrainConfig, world: World) -> torch.device:
         device = torch.device("cuda", world.local_rank)
         torch.cuda.set_device(device)
     return device
+
+
+def _settle_precision(
+    config: TrainConfig, device: torch.device, state: State | None
+) -> tuple[TrainConfig, torch.dtype]:
+    """Replace ``auto``, which is measured, by what it came to: a resumed run must not differ."""
+    if config.precision == "auto" and state is not None:
+        config = replace(config, precision=state.config["precision"])
+    dtype = choose_precision(config.precision, device)
+    named = next(name for name, known in DTYPES.items() if known == dtype)
+    return replace(config, precision=cast(Precision, named)), dtype
 
 
 def _resume(trainer: Trainer, state: State, data: _Data, folder: Path) -> None:

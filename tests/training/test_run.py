@@ -15,6 +15,7 @@ import torch
 from dunrestore.checkpoints.load import load
 from dunrestore.datasets.pictures import PictureStore
 from dunrestore.errors import ConfigError, FileAccessError, InputError, ModelError, UsageError
+from dunrestore.models import devices
 from dunrestore.training import loop, run
 from dunrestore.training.config import to_toml
 from dunrestore.training.observers import METRICS
@@ -204,6 +205,16 @@ def test_resuming_takes_the_saved_configuration_and_longer_runs_go_on(data, tmp_
     assert train(replace(config, iterations=8), tmp_path / "run", resume=True).iterations == 8
     with pytest.raises(ModelError, match="of another network"):
         train(replace(config, hinet_width=6, iterations=9), tmp_path / "run", resume=True)
+
+
+def test_a_measured_precision_is_measured_once(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "_bfloat16_pays_on_cpu", lambda: True)
+    config = tiny(data, precision="auto", iterations=1)
+    train(config, tmp_path / "run")
+    assert saved_config(tmp_path / "run")["precision"] == "bf16"
+    monkeypatch.setattr(devices, "_bfloat16_pays_on_cpu", lambda: False)
+    train(replace(config, iterations=2), tmp_path / "run", resume=True)
+    assert saved_config(tmp_path / "run")["precision"] == "bf16"
 
 
 def test_folders_of_other_runs_are_not_overwritten_and_absent_ones_not_resumed(data, tmp_path):
