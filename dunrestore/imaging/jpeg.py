@@ -70,20 +70,8 @@ def read(data: bytes, max_mpixels: float) -> Document:
         InputError: if it is damaged, too large, or of a kind that is not supported.
     """
     segments, end = _segments(data)
-    marker, frame = next(((m, d) for m, d in segments if m in _FRAMES), (0, b""))
-    if len(frame) < 6 + 3 or len(frame) < 6 + 3 * frame[5]:
-        raise InputError("the JPEG header is damaged", next_step=ASK_FOR_UNDAMAGED)
-    bits, height, width, components = struct.unpack(">BHHB", frame[:6])
-    if marker not in _READABLE_FRAMES or bits != 8:
-        raise InputError(
-            "this kind of JPEG (lossless, arithmetic or 12 bits) is not supported",
-            next_step="convert it to TIFF",
-        )
-    if components not in (1, 3):
-        raise InputError(
-            "a CMYK JPEG is not supported",
-            next_step="convert it to RGB with the colour management of your choice first",
-        )
+    marker, frame = _frame(segments)
+    _, height, width, components = struct.unpack(">BHHB", frame[:6])
     check_size(width, height, max_mpixels)
     try:
         # Unlike the other decoders at hand, this one can be told to refuse damaged scan data.
@@ -113,6 +101,24 @@ def read(data: bytes, max_mpixels: float) -> Document:
         bound.append("data after the picture's end")
     page = Picture(shaped, encoding, _metadata(source.segments), source, tuple(bound))
     return Document((page,), "jpeg")
+
+
+def _frame(segments: list[Segment]) -> Segment:
+    """The frame header, if it is of a kind that is supported."""
+    marker, frame = next(((m, d) for m, d in segments if m in _FRAMES), (0, b""))
+    if len(frame) < 6 + 3 or len(frame) < 6 + 3 * frame[5]:
+        raise InputError("the JPEG header is damaged", next_step=ASK_FOR_UNDAMAGED)
+    if marker not in _READABLE_FRAMES or frame[0] != 8:
+        raise InputError(
+            "this kind of JPEG (lossless, arithmetic or 12 bits) is not supported",
+            next_step="convert it to TIFF",
+        )
+    if frame[5] not in (1, 3):
+        raise InputError(
+            "a CMYK JPEG is not supported",
+            next_step="convert it to RGB with the colour management of your choice first",
+        )
+    return marker, frame
 
 
 def _segments(data: bytes) -> tuple[list[Segment], int]:

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.spatial import KDTree
 
 from dunrestore.imaging.picture import Encoding, Palette, Picture, Samples
 
@@ -32,10 +31,19 @@ def change_indices(
     wanted, which = np.unique(new[changed].astype(np.uint16), axis=0, return_inverse=True)
     palette = _with_colours(palette, np.unique(indices), wanted)
     entries = np.flatnonzero(palette.opaque)
-    nearest = KDTree(palette.colours[entries].astype(np.float64)).query(wanted)[1]
+    nearest = _nearest(wanted, palette.colours[entries])
     result = indices.copy()
     result[changed] = entries[nearest][which.ravel()]
     return result, palette
+
+
+def _nearest(wanted: NDArray[np.uint16], entries: NDArray[np.uint16]) -> NDArray[np.intp]:
+    """(n,), which of ``entries`` (m, 3) comes nearest to each of ``wanted`` (n, 3)."""
+    found = [
+        np.square(some[:, None].astype(np.float32) - entries).sum(axis=2).argmin(axis=1)
+        for some in np.array_split(wanted, len(wanted) // 1024 + 1)
+    ]
+    return np.concatenate(found)
 
 
 def _with_colours(

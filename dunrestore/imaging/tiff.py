@@ -83,10 +83,14 @@ def read(file: BinaryIO, max_mpixels: float) -> Document:
     length = file.seek(0, 2)
     directories, big = read_tags(file)
     encodings: list[Encoding] = []
-    for tags in directories:
-        check_size(tags.number(WIDTH, 0), tags.number(HEIGHT, 0), max_mpixels)
-        encodings.append(_encoding(tags))
-        _check_segments(tags, length)
+    for number, tags in enumerate(directories, 1):
+        try:
+            check_size(tags.number(WIDTH, 0), tags.number(HEIGHT, 0), max_mpixels)
+            encodings.append(_encoding(tags))
+            _check_segments(tags, length)
+        except InputError as error:
+            which = f"page {number}: " if len(directories) > 1 else ""
+            raise InputError(which + error.cause, next_step=error.next_step) from error
     file.seek(0)
     pages: list[Picture] = []
     with _quiet(), tifffile.TiffFile(file) as tif:

@@ -166,6 +166,15 @@ def test_other_kinds_of_samples_are_refused_with_advice(tmp_path, keywords, dtyp
     assert str(path) in str(caught.value)
 
 
+def test_the_page_that_is_not_supported_is_named(tmp_path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(np.zeros((8, 8, 3), np.uint8), photometric="rgb")
+        tif.write(np.zeros((8, 8, 4), np.uint8), photometric="separated")
+    with pytest.raises(InputError, match="page 2: CMYK"):
+        files.read(path)
+
+
 def test_pages_in_a_loop_are_refused(tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.zeros((4, 4), np.uint8), byteorder="<")
