@@ -12,6 +12,8 @@ from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 
 NEIGHBOURS = np.ones((3, 3), bool)
+SPREAD = 1.5
+"""Standard deviation in pixels of the average that tells a filled loss from smoothed texture."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,12 @@ class MaskRule:
 
     low: float = 14.0
     """A region of damage extends to where the change falls below this."""
-    texture: float = 4.0
-    """``low`` is at least so many times the median change: a model that scales pictures down
-    and up again changes fine texture everywhere, and that is not damage."""
+    texture: float = 10.0
+    """``low`` is at least so many times the change of the quietest fifth: a model that scales
+    pictures down and up again changes fine texture everywhere, and that is not damage."""
+    coherence: float = 20.0
+    """The change averaged over ``SPREAD`` must exceed so many times that of the quietest fifth:
+    texture that is smoothed away averages out, a loss that is filled does not."""
     high: float = 2.0
     """It must reach so many times ``low`` somewhere."""
     smallest: int = 4
@@ -55,8 +60,10 @@ def damage_weight(
         (H, W) in [0, 1]; exactly 0 where the picture is to stay as it is.
     """
     magnitude = np.abs(change).max(axis=2) * 255
-    low = max(rule.low, rule.texture * float(np.median(magnitude)))
-    damaged = _regions(magnitude, low, rule.high * low, rule.smallest)
+    low = max(rule.low, rule.texture * _quiet(magnitude))
+    averaged = np.abs(ndimage.gaussian_filter(change, (SPREAD, SPREAD, 0))).max(axis=2)
+    coherent = averaged > rule.coherence * _quiet(averaged)
+    damaged = _regions(magnitude * coherent, low, rule.high * low, rule.smallest)
     if rule.margin == 0:
         return damaged.astype(np.float32)
     near = ndimage.binary_dilation(damaged, structure=NEIGHBOURS, iterations=rule.margin)
@@ -75,6 +82,11 @@ def found_weight(probability: NDArray[np.float32]) -> NDArray[np.float32]:
         (H, W), 0 or 1.
     """
     return _regions(probability, LIKELY, CERTAIN, 1).astype(np.float32)
+
+
+def _quiet(strength: NDArray[np.float32]) -> float:
+    # Not the median: half of a picture may be lost.
+    return float(np.quantile(strength, 0.2))
 
 
 def _regions(
