@@ -84,7 +84,7 @@ def measure(request: Request, start: Start = lambda steps: None) -> Outcome:
     taking_part = _contestants(request)
     lpips, notes = _lpips(request)
     device = str(choose_device(request.options.device))
-    with _folder(request) as (journal, previews):
+    with _folder(request, taking_part) as (journal, previews):
         run = Run(
             sources=sources,
             protocol=request.protocol,
@@ -148,11 +148,14 @@ def _lpips(request: Request) -> tuple[LPIPS | None, list[str]]:
 
 
 @contextlib.contextmanager
-def _folder(request: Request) -> Generator[tuple[Journal | None, Previews | None]]:
+def _folder(
+    request: Request, taking_part: Sequence[Contestant]
+) -> Generator[tuple[Journal | None, Previews | None]]:
     if request.output is None:
         yield None, None
         return
-    kinds: frozenset[Kind] = frozenset({"model"} if request.models else {"model", "blind"})
+    models = any(contestant.methods[0].kind == "model" for contestant in taking_part)
+    kinds: frozenset[Kind] = frozenset({"model"} if models else {"blind"})
     journal = Journal(request.output, overwrite=request.overwrite)
     try:
         yield journal, Previews(request.output / "pictures", kinds)
