@@ -1,12 +1,12 @@
 """``dunrestore restore``: damaged scans in, restored scans out."""
 
 from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from dunrestore.cli import console, restore_lines
+from dunrestore.cli import restore_options as options
 from dunrestore.cli.interrupts import stopping
 from dunrestore.cli.progress import RestoreProgress
 from dunrestore.errors import ExitCode, UsageError
@@ -18,291 +18,45 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "arin"
 
-COMPUTING = "Computing"
-FILES = "Files"
-BATCHES = "Batches"
-RECORD = "Record"
-MESSAGES = "Messages"
-
-
-def _tile(value: str) -> str:
-    if value != "auto" and not value.isdecimal():
-        raise typer.BadParameter("must be 'auto', 0 or a number of pixels")
-    return value
-
 
 def restore(
-    inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="Pictures, or folders of pictures.")
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUTPUT",
-            help="File or folder; without it results go beside the inputs with a suffix.",
-        ),
-    ] = None,
-    model: Annotated[
-        str,
-        typer.Option("--model", "-m", metavar="NAME|PATH", help="Model by name, or its file."),
-    ] = DEFAULT_MODEL,
-    tile: Annotated[
-        str,
-        typer.Option(
-            "--tile",
-            "-t",
-            metavar="auto|N|0",
-            callback=_tile,
-            help="Side of a tile in pixels; auto fits the free memory; 0 is the paper's way, the"
-            " whole picture at once.",
-            rich_help_panel=COMPUTING,
-        ),
-    ] = "auto",
-    tile_overlap: Annotated[
-        int | None,
-        typer.Option(
-            "--tile-overlap",
-            min=0,
-            metavar="N",
-            help="Pixels that tiles share.",
-            rich_help_panel=COMPUTING,
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int,
-        typer.Option(
-            "--batch-size",
-            min=1,
-            metavar="N",
-            help="Tiles computed together.",
-            rich_help_panel=COMPUTING,
-        ),
-    ] = 1,
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device",
-            "-d",
-            metavar="auto|cpu|cuda[:N]|mps",
-            help="Where to run.",
-            rich_help_panel=COMPUTING,
-        ),
-    ] = "auto",
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"],
-        typer.Option(
-            "--precision", help="What convolutions compute in.", rich_help_panel=COMPUTING
-        ),
-    ] = "auto",
-    preserve: Annotated[
-        Literal["auto", "always", "never"],
-        typer.Option(
-            "--preserve",
-            help="Keep the samples of what was not damaged; auto cleans the whole picture only"
-            " where the whole scan is noisy.",
-            rich_help_panel=COMPUTING,
-        ),
-    ] = "auto",
-    pages: Annotated[
-        Literal["all", "first"],
-        typer.Option(
-            "--pages",
-            help="Pages of a TIFF to restore; first leaves the others as they are.",
-            rich_help_panel=COMPUTING,
-        ),
-    ] = "all",
-    recursive: Annotated[
-        bool,
-        typer.Option(
-            "--recursive",
-            "-r",
-            help="Descend into folders, keep their tree.",
-            rich_help_panel=FILES,
-        ),
-    ] = False,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--include",
-            metavar="PATTERN",
-            help="Of folders take only such names ('*.tif') or paths ('west/*'); repeatable.",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option("--exclude", metavar="PATTERN", help="Leave such out.", rich_help_panel=FILES),
-    ] = None,
-    suffix: Annotated[
-        str,
-        typer.Option(
-            "--suffix",
-            metavar="TEXT",
-            help="Append to the names of the outputs.",
-            rich_help_panel=FILES,
-        ),
-    ] = "",
-    image_format: Annotated[
-        Literal["png", "tiff", "jpeg", "jp2", "webp"] | None,
-        typer.Option(
-            "--format",
-            help="Format of the outputs; as the input if not given.",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
-    compression: Annotated[
-        Literal["none", "lzw", "deflate", "packbits", "zstd"] | None,
-        typer.Option(
-            "--compression",
-            help="Of TIFF outputs; as the input if not given.",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
-    existing: Annotated[
-        Literal["skip", "overwrite", "abort"] | None,
-        typer.Option(
-            "--existing",
-            help="Outputs that exist: skip what was made from the same input, model and options"
-            " and make the rest; overwrite all; or abort before any work (the default).",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite", help="The same as --existing overwrite.", rich_help_panel=FILES
-        ),
-    ] = False,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict",
-            help="Fail where the output's format cannot hold all metadata.",
-            rich_help_panel=FILES,
-        ),
-    ] = False,
-    max_image_mpixels: Annotated[
-        float,
-        typer.Option(
-            "--max-image-mpixels",
-            metavar="N",
-            help="Refuse larger pictures.",
-            rich_help_panel=FILES,
-        ),
-    ] = 2000.0,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Say what would be done and about how long it takes; do nothing.",
-            rich_help_panel=BATCHES,
-        ),
-    ] = False,
-    keep_going: Annotated[
-        bool,
-        typer.Option(
-            "--keep-going/--fail-fast",
-            help="After a failure go on with the other files, or stop.",
-            rich_help_panel=BATCHES,
-        ),
-    ] = True,
-    max_failures: Annotated[
-        int | None,
-        typer.Option(
-            "--max-failures",
-            min=1,
-            metavar="N",
-            help="Stop after so many failures.",
-            rich_help_panel=BATCHES,
-        ),
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            "--timeout",
-            min=0.0,
-            metavar="SECONDS",
-            help="Give a file up that takes longer.",
-            rich_help_panel=BATCHES,
-        ),
-    ] = None,
-    jobs: Annotated[
-        int,
-        typer.Option(
-            "--jobs",
-            "-j",
-            min=1,
-            metavar="N",
-            help="Files read ahead, and waiting to be written.",
-            rich_help_panel=BATCHES,
-        ),
-    ] = 1,
-    sidecar: Annotated[
-        bool,
-        typer.Option(
-            "--sidecar/--no-sidecar",
-            help="Write a record (JSON) beside each output.",
-            rich_help_panel=RECORD,
-        ),
-    ] = True,
-    change_map: Annotated[
-        bool,
-        typer.Option(
-            "--change-map",
-            help="Write a picture of what was changed, and how much, beside each output.",
-            rich_help_panel=RECORD,
-        ),
-    ] = False,
-    premis: Annotated[
-        bool,
-        typer.Option(
-            "--premis",
-            help="Write a PREMIS 3 event (XML) beside each output.",
-            rich_help_panel=RECORD,
-        ),
-    ] = False,
-    checksums: Annotated[
-        bool,
-        typer.Option(
-            "--checksums",
-            help="Write manifest-sha256.txt into the output folder.",
-            rich_help_panel=RECORD,
-        ),
-    ] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="FILE.html",
-            help="Write a page to judge the run by eye.",
-            rich_help_panel=RECORD,
-        ),
-    ] = None,
-    cache_dir: Annotated[
-        Path | None, typer.Option("--cache-dir", metavar="DIR", help="Where models are kept.")
-    ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="One JSON object per picture on stdout.", rich_help_panel=MESSAGES
-        ),
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Say errors only.", rich_help_panel=MESSAGES)
-    ] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=MESSAGES)
-    ] = False,
-    no_progress: Annotated[
-        bool, typer.Option("--no-progress", help="No progress bar.", rich_help_panel=MESSAGES)
-    ] = False,
-    log_file: Annotated[
-        Path | None,
-        typer.Option("--log-file", metavar="FILE", help="Keep a log.", rich_help_panel=MESSAGES),
-    ] = None,
+    inputs: options.Inputs,
+    output: options.Output = None,
+    model: options.ModelName = DEFAULT_MODEL,
+    tile: options.Tile = "auto",
+    tile_overlap: options.TileOverlap = None,
+    batch_size: options.BatchSize = 1,
+    device: options.Device = "auto",
+    precision: options.PrecisionName = "auto",
+    preserve: options.PreserveName = "auto",
+    pages: options.Pages = "all",
+    recursive: options.Recursive = False,
+    include: options.Include = None,
+    exclude: options.Exclude = None,
+    suffix: options.Suffix = "",
+    image_format: options.ImageFormat = None,
+    compression: options.Compression = None,
+    existing: options.Existing = None,
+    overwrite: options.Overwrite = False,
+    strict: options.Strict = False,
+    max_image_mpixels: options.MaxImageMpixels = 2000.0,
+    dry_run: options.DryRun = False,
+    keep_going: options.KeepGoing = True,
+    max_failures: options.MaxFailures = None,
+    timeout: options.Timeout = None,
+    jobs: options.Jobs = 1,
+    sidecar: options.Sidecar = True,
+    change_map: options.ChangeMap = False,
+    premis: options.Premis = False,
+    checksums: options.Checksums = False,
+    report: options.Report = None,
+    cache_dir: options.CacheDir = None,
+    offline: options.Offline = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    no_progress: options.NoProgress = False,
+    log_file: options.LogFile = None,
 ) -> None:
     """Restore damaged scans; what was not damaged stays exactly as it was."""
     from dunrestore.checkpoints.load import load
@@ -314,7 +68,7 @@ def restore(
     from dunrestore.restoration.source import FileOptions
 
     console.set_up(quiet=quiet, verbose=verbose, log_file=log_file)
-    options = RestoreOptions(
+    restore_options = RestoreOptions(
         tile=None if tile == "auto" else int(tile),
         overlap=tile_overlap,
         batch_size=batch_size,
@@ -339,7 +93,7 @@ def restore(
         refuse_existing(planned)
     loaded = load(model, cache_dir=cache_dir, offline=offline)
     if dry_run:
-        restore_lines.print_plan(planned, policy, loaded, options, as_json=as_json)
+        restore_lines.print_plan(planned, policy, loaded, restore_options, as_json=as_json)
         return
     file_options = FileOptions(
         image_format=image_format,
@@ -353,7 +107,7 @@ def restore(
     )
     batch = BatchOptions(policy, max_failures if keep_going else 1, timeout, jobs)
     bar = RestoreProgress(len(planned), enabled=not (quiet or no_progress))
-    run = Run(loaded, options, file_options, batch, folder, bar)
+    run = Run(loaded, restore_options, file_options, batch, folder, bar)
     outcomes = _restore_all(run, planned, bar, as_json=as_json, quiet=quiet)
     if checksums:
         run.write_checksums(outcomes)
