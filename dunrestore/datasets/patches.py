@@ -20,7 +20,7 @@ Task = Literal["inpaint", "deblur", "derain", "rescale"]
 
 PAINT_SIDE = 384
 PAINTED_AT_ONCE = 6
-PAINTED_FOR = 512
+PAINTED_FOR = 1024
 """Painting costs more than cutting: a few murals serve so many samples before new ones are due."""
 TRIES = 8
 """Windows that are looked at before one without detail is taken."""

@@ -40,11 +40,8 @@ def _walk(height: int, width: int, centre: tuple[float, float], rng: np.random.G
     start = np.asarray(centre) + rng.normal(0, 1, 2) * spread
     # A step as long as the square is wide leaves the holes that make the blobs lacy.
     moves = _DIRECTIONS[rng.integers(0, len(_DIRECTIONS), steps)] * side
-    corners = np.floor(start + np.cumsum(moves, axis=0)).astype(np.int64)
-    square = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), -1).reshape(
-        -1, 2
-    )
-    pixels = (corners[:, None] + square).reshape(-1, 2)
-    inside = ((pixels >= 0) & (pixels < (height, width))).all(axis=1)
-    pixels = pixels[inside]
-    return pixels[:, 0] * width + pixels[:, 1]
+    corners = np.floor(start).astype(np.int64) + np.cumsum(moves, axis=0)
+    rows = (corners[:, :1] + np.repeat(np.arange(side), side)).ravel()
+    columns = (corners[:, 1:] + np.tile(np.arange(side), side)).ravel()
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    return (rows * width + columns)[inside]
