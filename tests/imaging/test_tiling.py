@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dunrestore.imaging import tiling
@@ -18,6 +18,7 @@ def plans(draw):
     return tiling.plan(draw(SIZES), draw(SIZES), tile=tile, overlap=overlap, multiple=multiple)
 
 
+@settings(deadline=None)
 @given(plans(), st.integers(0, 2**32 - 1))
 def test_an_identity_gives_the_picture_back(plan, seed):
     picture = np.random.default_rng(seed).random((plan.height, plan.width, 2), np.float32)
@@ -26,6 +27,7 @@ def test_an_identity_gives_the_picture_back(plan, seed):
     np.testing.assert_allclose(np.concatenate([b for _, b in bands]), picture, atol=1e-6)
 
 
+@settings(deadline=None)
 @given(plans())
 def test_tiles_are_aligned_alike_in_size_and_cover_the_picture(plan):
     covered = np.zeros(plan.padded, bool)
@@ -39,6 +41,7 @@ def test_tiles_are_aligned_alike_in_size_and_cover_the_picture(plan):
     assert covered.all()
 
 
+@settings(deadline=None)
 @given(plans())
 def test_weights_sum_to_one_everywhere(plan):
     total = np.zeros(plan.padded)

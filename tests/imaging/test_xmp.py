@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dunrestore.errors import InputError
@@ -174,6 +174,7 @@ def test_a_damaged_packet_is_refused(broken):
         xmp.record(broken, COMPOSITE, EDIT)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 400))
 def test_noise_never_ends_in_another_error(noise, at):
     whole = packet(DESCRIBED + ATTRIBUTE + HISTORY)
