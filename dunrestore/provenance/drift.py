@@ -31,6 +31,10 @@ class Drift:
     """Share of the undamaged pixels that differ at all."""
 
 
+NONE = Drift(0.0, 0.0, 0.0, 0.0)
+"""Where nothing undamaged differs."""
+
+
 def colour_drift(
     before: NDArray[np.float32], after: NDArray[np.float32], sound: NDArray[np.bool_]
 ) -> Drift | None:

@@ -133,24 +133,28 @@ def make_record(work: Work, changes: Sequence[Change], finished: Finished) -> Re
 
 
 def _pages(work: Work, changes: Sequence[Change], path: Path) -> tuple[PageChanges, ...]:
-    after = work.restored_pages()
-    if work.opened.image_format == "jpeg":  # what stands in a JPEG is not what went in
-        after = files.read(path, max_mpixels=float("inf")).pages
+    lossy = work.opened.image_format == "jpeg"  # what stands in a JPEG is not what went in
+    after = files.read(path, max_mpixels=float("inf")).pages if lossy else work.restored_pages()
     olds = work.opened.document.pages
-    made: list[PageChanges] = []
-    for index, (old, page, change) in enumerate(zip(olds, work.pages, changes, strict=True)):
-        new = after[index] if index < len(after) else old
-        made.append(_page_changes(old, new, page, change))
-    return tuple(made)
+    # Of several pages a JPEG holds the first.
+    news = (*after, *olds[len(after) :])
+    return tuple(
+        _page_changes(old, new, page, change, lossy=lossy)
+        for old, new, page, change in zip(olds, news, work.pages, changes, strict=True)
+    )
 
 
 def _page_changes(
-    old: Picture, new: Picture, page: RestoredPage | None, change: Change
+    old: Picture, new: Picture, page: RestoredPage | None, change: Change, *, lossy: bool
 ) -> PageChanges:
     changed = change > 0
     cleaned = page is not None and not page.preserved
     losses = np.zeros_like(changed) if page is None else page.losses
     count = int(np.count_nonzero(changed))
+    if lossy or (changed & ~losses).any():
+        moved = drift.colour_drift(pixels.to_rgb(old), pixels.to_rgb(new), ~losses)
+    else:
+        moved = None if losses.all() else drift.NONE
     height, width = change.shape
     return PageChanges(
         width=width,
@@ -160,7 +164,7 @@ def _page_changes(
         changed_pixels=count,
         changed_percent=100 * count / changed.size,
         regions=changed_regions(losses if cleaned else changed),
-        drift=drift.colour_drift(pixels.to_rgb(old), pixels.to_rgb(new), ~losses),
+        drift=moved,
     )
 
 

@@ -19,6 +19,7 @@ from dunrestore.restoration.options import RestoreOptions
 from tests.restoration.batches import restore, scan, toy_model, use_toy
 
 OPTIONS = RestoreOptions(device="cpu", precision="fp32")
+EVERYWHERE = RestoreOptions(device="cpu", precision="fp32", preserve="never")
 SCHEMA = json.loads(record.SCHEMA.read_text(encoding="utf-8"))
 
 
@@ -84,7 +85,8 @@ def test_an_output_that_is_replaced_is_named(tmp_path):
     job, first, values = restored(tmp_path)
     assert values["output"]["replaces_sha256"] is None
     old = sha256(job.target)
-    _, _, values = restored(tmp_path, overwrite=True, function=lambda x: x * 0.9)
+    darker = {"function": lambda x: x * 0.9, "options": EVERYWHERE}
+    _, _, values = restored(tmp_path, overwrite=True, **darker)
     assert values["output"]["replaces_sha256"] == old == first.output_sha256
 
 
@@ -101,7 +103,8 @@ def test_xmp_says_that_an_algorithm_filled_it_in(tmp_path, name, monkeypatch):
 def test_xmp_keeps_what_stood_there(tmp_path):
     first, _, _ = restored(tmp_path)
     before = files.read(first.target).pages[0].metadata.xmp
-    again, _, _ = restored(tmp_path, "out.png", "twice.png", function=lambda x: x * 0.8)
+    darker = {"function": lambda x: x * 0.8, "options": EVERYWHERE}
+    again, _, _ = restored(tmp_path, "out.png", "twice.png", **darker)
     after = files.read(again.target).pages[0].metadata.xmp
     assert after.count(b"softwareAgent>dunrestore") == 2
     entry = before.index(b"<rdf:li")
@@ -124,17 +127,9 @@ def test_a_jpeg_written_again_is_measured_as_it_stands_in_the_file(tmp_path):
 
 def test_a_colour_cast_outside_the_losses_is_a_warning(tmp_path):
     def cast(x):
-        return (x + torch.tensor([0.15, 0, 0])[:, None, None]).clamp(0, 1)
-
-    options = RestoreOptions(device="cpu", precision="fp32", preserve="never")
-    _, result, _ = restored(tmp_path, function=cast, options=options)
-    assert not any("drifted" in warning for warning in result.warnings)  # all counts as lost
-
-    def faint_cast(x):
         return (x + torch.tensor([0.05, 0.05, -0.05])[:, None, None]).clamp(0, 1)
 
-    (tmp_path / "cast").mkdir()
-    _, result, values = restored(tmp_path / "cast", function=faint_cast, options=options)
+    _, result, values = restored(tmp_path, function=cast, options=EVERYWHERE)
     assert values["pages"][0]["drift"]["patches"] > 3
     assert any("colours drifted" in warning for warning in result.warnings)
 
