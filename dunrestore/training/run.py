@@ -1,54 +1,27 @@
 """A whole run: pictures, network, loop, model file."""
 
 import logging
-import platform
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
-from dunrestore.checkpoints.formats import SAFETENSORS, save
-from dunrestore.datasets.description import describe
-from dunrestore.datasets.layouts import list_pairs
-from dunrestore.datasets.patches import PatchOptions, PatchStream
-from dunrestore.datasets.pictures import Checked, PictureStore, check, split
 from dunrestore.datasets.prefetch import prefetched
 from dunrestore.errors import InputError, ModelError, UsageError, file_access_error
 from dunrestore.models.devices import DTYPES, Precision, choose_device, choose_precision
-from dunrestore.training.config import TrainConfig, as_values
+from dunrestore.training.config import TrainConfig
+from dunrestore.training.data import RunData, load_data
 from dunrestore.training.distributed import World
 from dunrestore.training.interruption import stop_requests
+from dunrestore.training.keeper import Keeper, Result
 from dunrestore.training.loop import Occasions, Part, Trainer, run_loop
 from dunrestore.training.observers import MetricsFile, Observer, TensorBoard
-from dunrestore.training.stages import STAGES, make_network
-from dunrestore.training.state import FILE, State, load_state, save_state
-from dunrestore.training.validation import Figures, validate, validation_set
+from dunrestore.training.stages import make_network
+from dunrestore.training.state import FILE, State, load_state
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a finished run leaves."""
-
-    model: Path
-    """The model file; the best one so far lies beside it."""
-    figures: Figures | None
-    """Of the last validation; None without validation pictures."""
-    iterations: int
-
-
-@dataclass(frozen=True)
-class _Data:
-    training: PatchStream
-    validation: list[Checked]
-    store: PictureStore
-    options: PatchOptions
-    description: dict[str, Any]
 
 
 def saved_config(folder: Path) -> Mapping[str, Any]:
@@ -81,7 +54,7 @@ def train(
     state = _prepare_folder(folder, resume, world)
     if config.threads:
         torch.set_num_threads(config.threads)
-    data = _load_data(config)
+    data = load_data(config)
     device = _device(config, world)
     config, dtype = _settle_precision(config, device, state)
     if device.type == "cuda":
@@ -94,7 +67,7 @@ def train(
         told.append(MetricsFile(folder, config.log_every, trainer.iteration))
         if config.tensorboard:
             told.append(TensorBoard(folder, config.log_every, trainer.iteration))
-    keeper = _Keeper(trainer, data, folder, world, told)
+    keeper = Keeper(trainer, data, folder, world, told)
     try:
         _run(trainer, data, keeper, world)
     finally:
@@ -103,7 +76,7 @@ def train(
     return keeper.finish()
 
 
-def _run(trainer: Trainer, data: _Data, keeper: "_Keeper", world: World) -> None:
+def _run(trainer: Trainer, data: RunData, keeper: Keeper, world: World) -> None:
     config = trainer.config
 
     def batch(iteration: int) -> list[Part]:
@@ -122,81 +95,6 @@ def _run(trainer: Trainer, data: _Data, keeper: "_Keeper", world: World) -> None
         run_loop(trainer, batches, occasions, world, stop)
 
 
-class _Keeper:
-    """Writes states and models, validates, remembers the figures."""
-
-    def __init__(
-        self,
-        trainer: Trainer,
-        data: _Data,
-        folder: Path,
-        world: World,
-        observers: Sequence[Observer],
-    ) -> None:
-        self.observers = observers
-        self._trainer, self._data, self._folder, self._world = trainer, data, folder, world
-        self._figures: Figures | None = None
-        self._begun = time.time()
-        config = trainer.config
-        self._samples = validation_set(
-            data.validation,
-            data.store,
-            data.options,
-            count=config.validation_images,
-            side=config.validation_side,
-        )
-
-    def save(self) -> None:
-        if self._world.leads:
-            save_state(self._folder, self._trainer.state(self._data.description["sha256"]))
-            self._write("last")
-        self._world.wait()
-
-    def validate(self) -> None:
-        trainer = self._trainer
-        if self._world.leads and self._samples:
-            self._figures, pictures = validate(
-                trainer.result, self._samples, trainer.device, trainer.dtype
-            )
-            for observer in self.observers:
-                observer.validated(trainer.iteration, self._figures, pictures)
-            if trainer.best is None or self._figures.psnr > trainer.best:
-                trainer.best = self._figures.psnr
-                self._write("best")
-        self._world.wait()
-
-    def finish(self) -> Result:
-        model = self._folder / f"{self._trainer.config.stage}{SAFETENSORS}"
-        if self._world.leads:
-            save(model, self._trainer.result, self._architecture, self._card())
-        return Result(model, self._figures, self._trainer.iteration)
-
-    @property
-    def _architecture(self) -> str:
-        return STAGES[self._trainer.config.stage].architecture
-
-    def _write(self, name: str) -> None:
-        path = self._folder / f"{name}{SAFETENSORS}"
-        save(path, self._trainer.result, self._architecture, self._card())
-
-    def _card(self) -> dict[str, Any]:
-        config = self._trainer.config
-        return {
-            "title": f"{config.stage}, {config.size}",
-            "licence": "as its training pictures allow; see training.data",
-            "training": {
-                "config": as_values(config),
-                "iterations": self._trainer.iteration,
-                "data": self._data.description,
-                "device": str(self._trainer.device),
-                "precision": str(self._trainer.dtype).removeprefix("torch."),
-                "processes": self._world.size,
-                "versions": _versions(),
-            },
-            "figures": {"validation": self._figures.as_dict() if self._figures else None},
-        }
-
-
 def _prepare_folder(folder: Path, resume: bool, world: World) -> State | None:
     if resume:
         return load_state(folder)
@@ -213,41 +111,6 @@ def _prepare_folder(folder: Path, resume: bool, world: World) -> State | None:
             raise file_access_error(error, folder) from error
     world.wait()
     return None
-
-
-def _load_data(config: TrainConfig) -> _Data:
-    if not config.data:
-        raise UsageError("no training pictures", next_step="give a folder with --data")
-    folder = Path(config.data)
-    store = PictureStore(config.cache_mb * 2**20)
-    pictures = check(list_pairs(folder), store, at_most=config.max_left_out)
-    if config.validation_data:
-        listing = list_pairs(Path(config.validation_data), "test")
-        validation = check(listing, store, at_most=config.max_left_out)
-    else:
-        pictures, validation = split(pictures, config.validation_share, config.seed)
-    options = PatchOptions(
-        side=config.patch,
-        overlap=config.overlap,
-        min_detail=config.min_detail,
-        flips=config.flips,
-        turns=config.turns,
-        colours=config.colours,
-        inversion=config.inversion,
-        painted=config.painted,
-        sound=config.sound,
-        recipe=config.damage(),
-        task=config.task,
-        seed=config.seed,
-    )
-    stream = PatchStream(pictures, store, options)
-    for picture in stream.too_small:
-        log.warning("%s: smaller than a patch, left out", picture.pair.target)
-    description = describe(folder, stream.pictures) | {
-        "painted": config.painted,
-        "validation": [p.pair.name for p in validation],
-    }
-    return _Data(stream, validation, store, options, description)
 
 
 def _device(config: TrainConfig, world: World) -> torch.device:
@@ -269,7 +132,7 @@ def _settle_precision(
     return replace(config, precision=cast(Precision, named)), dtype
 
 
-def _resume(trainer: Trainer, state: State, data: _Data, folder: Path) -> None:
+def _resume(trainer: Trainer, state: State, data: RunData, folder: Path) -> None:
     try:
         trainer.restore(state)
     except (RuntimeError, ValueError) as error:
@@ -286,13 +149,3 @@ def _resume(trainer: Trainer, state: State, data: _Data, folder: Path) -> None:
             path=folder,
             next_step="give more --iterations to go on",
         )
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in ("dunrestore", "torch", "numpy", "pillow"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
