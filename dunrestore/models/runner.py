@@ -111,7 +111,8 @@ def fault_of(x: torch.Tensor, change: torch.Tensor, limit: float) -> str:
     if not torch.isfinite(change).all():
         return "not finite"
     for tile, added in zip(x, change[:, :3], strict=True):
-        if tile.std(dim=(1, 2), correction=0).max() < FLAT:  # wholly inside a loss, or blank: anything may come out
+        # Wholly inside a loss, or blank: anything may come out.
+        if tile.std(dim=(1, 2), correction=0).max() < FLAT:
             continue
         size = added.abs().amax(dim=0)
         restored = tile + added
