@@ -110,7 +110,7 @@ def is_noisy(
     """Whether a scan is noisy as a whole, and the network has learned to remove such noise.
 
     Fine texture alone does not count: what the network takes away outside the losses must be
-    most of the noise that the scan holds.
+    most of the noise that the scan holds, and hardly more than that.
 
     Args:
         picture: (H, W, 3), RGB in [0, 1].
@@ -121,7 +121,10 @@ def is_noisy(
     if min(picture.shape[:2]) < 16 or sound.mean() < 0.1:
         return False
     before = noise_level(picture, sound)
-    return before > NOISY and noise_level(picture + change, sound) < 0.4 * before
+    if before <= NOISY:
+        return False
+    taken = float(np.sqrt(np.square(change[sound]).mean()) * 255)
+    return taken < 1.2 * before and noise_level(picture + change, sound) < 0.4 * before
 
 
 def noise_level(picture: NDArray[np.float32], where: NDArray[np.bool_]) -> float:

@@ -102,3 +102,16 @@ def test_only_noise_that_the_network_removes_makes_a_scan_noisy():
     assert not is_noisy(clean + noise, 0 * noise, none)
     assert not is_noisy(clean + noise / 8, -noise / 8, none)
     assert not is_noisy(clean + noise, -noise, none + 1)
+
+
+def test_a_model_that_takes_texture_away_with_the_noise_does_not_clean():
+    rng = RNG(5)
+    noise = rng.normal(0, 10 / 255, (64, 64, 3)).astype(np.float32)
+    texture = rng.normal(0, 30 / 255, (64, 64, 1)) * (rng.random((64, 64, 1)) < 0.05)
+        rng.random((64, 64, 1)) < 0.3
+    )
+    texture = texture.astype(np.float32)
+    scan = 0.5 + noise + texture
+    none = np.zeros((64, 64), np.float32)
+    assert is_noisy(scan, -noise, none)
+    assert not is_noisy(scan, -noise - 3 * texture, none)
