@@ -108,8 +108,6 @@ def test_a_model_that_takes_texture_away_with_the_noise_does_not_clean():
     rng = RNG(5)
     noise = rng.normal(0, 10 / 255, (64, 64, 3)).astype(np.float32)
     texture = rng.normal(0, 30 / 255, (64, 64, 1)) * (rng.random((64, 64, 1)) < 0.05)
-        rng.random((64, 64, 1)) < 0.3
-    )
     texture = texture.astype(np.float32)
     scan = 0.5 + noise + texture
     none = np.zeros((64, 64), np.float32)
