@@ -1,6 +1,6 @@
 """Paint the example picture and damage it; run from the repository's root.
 
-    python examples/paint_mural.py
+python examples/paint_mural.py
 """
 
 from pathlib import Path
