@@ -50,6 +50,8 @@ def test_killed_at_random_moments(forker, tmp_path, capsys, kills):
     inputs = everything(scans)
     seconds, status = batch(forker, scans, tmp_path / "reference")
     assert status == 0
+    warm, _ = batch(forker, scans, tmp_path / "warm")  # the first one also measures the processor
+    seconds = min(seconds, warm)
     reference = pictures(tmp_path / "reference")
     assert len(reference) == len(NAMES)
     out = tmp_path / "out"
@@ -68,9 +70,9 @@ def test_killed_at_random_moments(forker, tmp_path, capsys, kills):
         else:
             assert status == 0
             seconds = min(seconds, took)
-        if killed == kills:
+        if killed >= kills and resumed > 0:
             break
-    assert killed == kills
+    assert killed >= kills
     assert resumed > 0, "no kill came in the middle of a batch"
     _, status = batch(forker, scans, out)
     assert status == 0
