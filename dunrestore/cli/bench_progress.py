@@ -1,40 +1,23 @@
 """The progress bar of a benchmark: step, block, picture, method, time left."""
 
-from types import TracebackType
-from typing import Self
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from dunrestore.cli import console
+from dunrestore.cli.bar import Bar
 
 
-class BenchProgress:
+class BenchProgress(Bar):
     """A bar on stderr while stderr is a terminal; silent otherwise."""
 
     def __init__(self, *, enabled: bool) -> None:
-        self._bar = Progress(
+        super().__init__(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=console.messages,
-            transient=True,
-            disable=not (enabled and console.messages.is_terminal),
+            enabled=enabled,
         )
         self._task = self._bar.add_task("")
         self._done = 0
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def start(self, steps: int) -> "BenchProgress":
         """Say how many steps there will be, at most."""

@@ -1,26 +1,22 @@
 """The progress bar of a restoration: picture, tiles, megapixels a second, time left."""
 
 import time
-from types import TracebackType
-from typing import Self
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
-from dunrestore.cli import console
+from dunrestore.cli.bar import Bar
 
 
-class RestoreProgress:
+class RestoreProgress(Bar):
     """A bar on stderr while stderr is a terminal; silent otherwise."""
 
     def __init__(self, pictures: int, *, enabled: bool) -> None:
-        self._bar = Progress(
+        super().__init__(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[tiles]} {task.fields[speed]}"),
             TimeRemainingColumn(),
-            console=console.messages,
-            transient=True,
-            disable=not (enabled and console.messages.is_terminal),
+            enabled=enabled,
         )
         self._pictures = pictures
         self._started = 0
@@ -28,18 +24,6 @@ class RestoreProgress:
         self._task = self._bar.add_task("", total=pictures, tiles="", speed="")
         self._pixels = 0.0
         self._start = time.perf_counter()
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def start_picture(self, name: str) -> None:
         """Say which picture is in hand."""

@@ -7,6 +7,7 @@ import typer
 
 from dunrestore.cli import console, restore_lines
 from dunrestore.cli import restore_options as options
+from dunrestore.cli.download_bar import DownloadBar
 from dunrestore.cli.interrupts import stopping
 from dunrestore.cli.progress import RestoreProgress
 from dunrestore.errors import ExitCode, UsageError
@@ -91,7 +92,8 @@ def restore(
         raise UsageError("--checksums needs an output folder", next_step="add -o FOLDER")
     if policy == "abort" and not dry_run:
         refuse_existing(planned)
-    loaded = load(model, cache_dir=cache_dir, offline=offline)
+    with DownloadBar(model, enabled=not (quiet or no_progress)) as bar:
+        loaded = load(model, cache_dir=cache_dir, offline=offline, progress=bar)
     if dry_run:
         restore_lines.print_plan(planned, policy, loaded, restore_options, as_json=as_json)
         return
