@@ -9,7 +9,6 @@ from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
-    Literal,
     Union,
     get_args,
     get_origin,
@@ -153,8 +152,6 @@ def _config_parameter(name: str, hint: Any, text: str, default: Any) -> inspect.
         return _parameter(name, bool | None, f"{flag}/--no-{flag[2:]}", **more)
     if get_origin(kind) is tuple:
         return _parameter(name, list[str] | None, flag, metavar="NAME|FILE", **more)
-    if get_origin(kind) is Literal:
-        return _parameter(name, Union[kind, None], flag, **more)  # noqa: UP007
     return _parameter(name, kind | None, flag, **more)
 
 

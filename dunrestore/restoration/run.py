@@ -230,7 +230,7 @@ class Run:
             one.clock.check()
         except Stopped:
             return False
-        except Exception as error:
+        except Exception as error:  # whatever it is, it costs this file alone
             one.outcome = self._failed(one, error)
             return True
         work = Work(opened, pages, self.model, self.options, self.file_options)
@@ -256,7 +256,7 @@ class Run:
             try:
                 made = one.writing.result()
                 one.outcome = Outcome(one.job, one.clock.used, result=FileResult.of(made))
-            except Exception as error:
+            except Exception as error:  # likewise
                 one.outcome = self._failed(one, error)
         outcome = one.outcome
         described = {} if outcome.error is None else {"error": str(outcome.error)}
