@@ -102,7 +102,7 @@ class Degraded:
     """(H, W), True where a damage touched the picture; noise and JPEG do not count."""
 
 
-_MOSTLY_WHITE: tuple[Fill, ...] = ("white",) * 4 + ("plaster", "grey", "dark", "coloured")
+_WHITE_AND_OTHERS: tuple[Fill, ...] = ("white", "white", "plaster", "grey", "dark", "coloured")
 
 RECIPES: dict[str, Recipe] = {
     "challenge": Recipe((Damage("random-walk"),)),
@@ -124,14 +124,14 @@ RECIPES: dict[str, Recipe] = {
     "robust": Recipe(
         (
             Damage("stains", (0.05, 0.30), probability=0.10),
-            Damage("random-walk", (0.02, 0.35), _MOSTLY_WHITE, probability=0.75),
+            Damage("random-walk", (0.05, 0.35), _WHITE_AND_OTHERS, probability=0.75),
             Damage("flakes", (0.02, 0.20), FILLS, probability=0.25),
             Damage("cracks", (0.005, 0.04), ("dark", "plaster", "white"), probability=0.2),
         ),
         gaussian=(0, 20),
-        gaussian_probability=0.4,
+        gaussian_probability=0.3,
         jpeg=(25, 95),
-        jpeg_probability=0.4,
+        jpeg_probability=0.3,
     ),
 }
 """``challenge``: the challenge's losses. ``paper-low``, ``paper-extreme``: the noise of the paper's

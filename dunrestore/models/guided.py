@@ -115,6 +115,14 @@ class Guided(nn.Module):
         self.finder = Finder(config.finder_width, config.finder_depth)
         self.hinet = HINet(config.hinet)
 
+    @torch.no_grad()
+    def begin_with_fill(self) -> None:
+        """Make HINet change nothing yet, so that training starts from the pre-filled picture."""
+        for convolution in (self.hinet.sam12.conv2, self.hinet.last):
+            convolution.weight.zero_()
+            assert convolution.bias is not None
+            convolution.bias.zero_()
+
     def forward(
         self, x: Tensor, lost: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:

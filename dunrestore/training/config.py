@@ -90,7 +90,9 @@ class TrainConfig:
     clip: float = _value(0.5, "Largest norm of the gradient; 0 for no limit.")
     ema: float = _value(0.998, "Decay of the averaged weights; 0 for none.")
     loss: Literal["l1", "charbonnier", "psnr"] = _value("l1", "What is made small.")
-    mask_weight: float = _value(3.0, "Weight of a damaged pixel; a sound one has 1.")
+    psnr_floor: float = _value(1e-8, "Squared error that is good enough, with --loss psnr.")
+    mask_weight: float = _value(3.0, "Weight of a damaged pixel.")
+    sound_weight: float = _value(1.0, "Weight of a sound pixel.")
     first_stage_weight: float = _value(0.5, "Weight of each stage's picture before the last.")
     finder_weight: float = _value(0.2, "Weight of finding the losses, in arin-guided.")
     given_mask: float = _value(0.5, "Share of steps in which arin-guided gets the true mask.")
@@ -166,7 +168,8 @@ _LEAST = dict.fromkeys(
      "validation_images", "validation_side", "cache_mb"), 1
 ) | dict.fromkeys(
     ("seed", "overlap", "min_detail", "lr", "lr_muon", "lr_car", "lr_hinet", "lr_final", "warmup",
-     "weight_decay", "clip", "mask_weight", "first_stage_weight", "finder_weight", "threads"), 0
+     "weight_decay", "clip", "psnr_floor", "mask_weight", "sound_weight", "first_stage_weight",
+     "finder_weight", "threads"), 0
 )  # fmt: skip
 _SHARES = ("flips", "colours", "inversion", "painted", "max_left_out", "gaussian_share",
            "jpeg_share", "sound", "ema", "beta1", "beta2", "given_mask",

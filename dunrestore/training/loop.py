@@ -21,7 +21,7 @@ from dunrestore.training.interruption import StopRequest
 from dunrestore.training.losses import stages_loss
 from dunrestore.training.observers import Observer, Step
 from dunrestore.training.optimisation import AveragedWeights, make_optimizers, set_learning_rate
-from dunrestore.training.stages import supervised
+from dunrestore.training.stages import clipped_parts, supervised
 from dunrestore.training.state import State
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,9 @@ class Trainer:
         self._optimizers = make_optimizers(config, self.network)
         half = dtype == torch.float16
         self._scaler = torch.amp.GradScaler(device.type, enabled=half)
-        self._learning = [p for p in self.network.parameters() if p.requires_grad]
+        self._clipped = [
+            [p for p in part.parameters() if p.requires_grad] for part in clipped_parts(network)
+        ]
         self.iteration = 0
         self.best: float | None = None
 
@@ -83,7 +85,8 @@ class Trainer:
         for optimizer in self._optimizers:
             self._scaler.unscale_(optimizer)
         limit = self.config.clip or math.inf
-        norm = float(nn.utils.clip_grad_norm_(self._learning, limit))
+        norms = [nn.utils.clip_grad_norm_(part, limit) for part in self._clipped]
+        norm = math.hypot(*map(float, norms))
         # float16's scaler skips a step whose gradient overflows, and scales less from then on.
         if not math.isfinite(loss) or not (math.isfinite(norm) or self._scaler.is_enabled()):
             raise ConfigError(

@@ -28,7 +28,7 @@ def stages_loss(
         mask: (B, 1, H, W), 1 where the input is damaged.
         config: says which loss and how it is weighted.
     """
-    weight = 1 + (config.mask_weight - 1) * mask
+    weight = config.sound_weight + (config.mask_weight - config.sound_weight) * mask
     total = target.new_zeros(())
     for number, stage in enumerate(stages):
         share = 1.0 if number == len(stages) - 1 else config.first_stage_weight
@@ -36,11 +36,14 @@ def stages_loss(
             found = F.binary_cross_entropy_with_logits(stage.float(), mask)
             total = total + config.finder_weight * found
         elif share:
-            total = total + share * picture_loss(stage.float(), target, weight, config.loss)
+            kind, floor = config.loss, config.psnr_floor
+            total = total + share * picture_loss(stage.float(), target, weight, kind, floor)
     return total
 
 
-def picture_loss(picture: Tensor, target: Tensor, weight: Tensor, kind: str) -> Tensor:
+def picture_loss(
+    picture: Tensor, target: Tensor, weight: Tensor, kind: str, floor: float = 1e-8
+) -> Tensor:
     """One picture's loss.
 
     Args:
@@ -48,12 +51,14 @@ def picture_loss(picture: Tensor, target: Tensor, weight: Tensor, kind: str) -> 
         target: (B, 3, H, W).
         weight: (B, 1, H, W), every pixel's weight.
         kind: ``l1``; ``charbonnier``, its smooth form; ``psnr``, HINet's: half the negative
-            peak signal-to-noise ratio in dB.
+            peak signal-to-noise ratio in dB, of the weighted mean error.
+        floor: with ``psnr``, the mean squared error below which little more is gained.
     """
     difference = picture - target
     if kind == "l1":
         return (difference.abs() * weight).mean()
     if kind == "charbonnier":
         return (torch.sqrt(difference.square() + EPS**2) * weight).mean()
-    error = (difference.square() * weight).mean(dim=(1, 2, 3))
-    return 0.5 * 10 / math.log(10) * torch.log(error + 1e-8).mean()
+    total = weight.mean(dim=(1, 2, 3)).clamp_min(1e-8)  # a sound patch may weigh nothing
+    error = (difference.square() * weight).mean(dim=(1, 2, 3)) / total
+    return 0.5 * 10 / math.log(10) * torch.log(error + floor).mean()

@@ -12,6 +12,7 @@ from dunrestore.errors import ConfigError, ModelError
 from dunrestore.models.architectures import ARCHITECTURES, build
 from dunrestore.models.car import CARConfig
 from dunrestore.models.edsr import EDSRConfig
+from dunrestore.models.guided import Guided
 from dunrestore.models.hinet import HINetConfig
 from dunrestore.training.config import TrainConfig
 
@@ -69,9 +70,16 @@ def make_network(config: TrainConfig, *, cache: str | None = None) -> nn.Module:
         raise ConfigError(str(error)) from error
     for model in models:
         _take_over(network, stage.architecture, model)
+    if isinstance(network, Guided) and all(m.architecture != "guided" for m in models):
+        network.begin_with_fill()
     for part in stage.frozen:
         network.get_submodule(part).requires_grad_(False)
     return network.train()
+
+
+def clipped_parts(network: nn.Module) -> list[nn.Module]:
+    """The parts whose gradients share one limit: those that share no loss have their own."""
+    return [network.finder, network.hinet] if isinstance(network, Guided) else [network]
 
 
 def supervised(outputs: Sequence[Tensor]) -> list[Tensor]:

@@ -24,6 +24,18 @@ def test_psnr_loss_is_half_the_negative_psnr():
     assert picture_loss(a, b, ones(), "psnr").item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_psnr_loss_of_the_losses_alone_stops_asking_at_its_floor():
+    target = torch.zeros(2, 3, 8, 8)
+    mask = torch.zeros(2, 1, 8, 8)
+    mask[..., :2] = 1
+    picture = target + 0.1 * mask + 0.5 * (1 - mask)
+    values = {"loss": "psnr", "mask_weight": 1.0, "sound_weight": 0.0}
+    loss = stages_loss([picture], target, mask, make_config(values))
+    assert loss.item() == pytest.approx(-20 / 2, rel=1e-5)
+    loss = stages_loss([picture], target, mask, make_config(values | {"psnr_floor": 0.99}))
+    assert loss.item() == pytest.approx(0, abs=1e-5)
+
+
 def test_l1_and_its_smooth_form():
     a, b = pictures(3, 8, 8)
     l1 = picture_loss(a, b, ones(), "l1")

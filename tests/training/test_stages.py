@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from dunrestore.checkpoints.formats import save
 from dunrestore.errors import ModelError
@@ -63,13 +64,25 @@ def test_a_model_is_fine_tuned_with_its_own_dimensions(tmp_path):
     assert (network.config.width, network.config.hin_first) == (6, 0)
 
 
-def test_guided_takes_over_a_hinet_and_ignores_the_new_channels_at_first(tmp_path):
+def test_guided_takes_over_a_hinet_and_begins_with_the_fill(tmp_path):
     init = (saved(tmp_path, "hinet-db"),)
     guided = made(tmp_path, "arin-guided", init=init)
     hinet = made(tmp_path, "hinet-db")
-    x = torch.rand(1, 3, 16, 16)
-    extended = torch.cat([x, torch.rand(1, 4, 16, 16)], dim=1)
-    torch.testing.assert_close(guided.hinet(extended)[-1], hinet(x)[-1])
+    first = guided.hinet.conv_01.weight
+    torch.testing.assert_close(first[:, :3], hinet.conv_01.weight)
+    assert not first[:, 3:].any()
+    _, filled, stage, result = guided(torch.rand(1, 3, 16, 16), torch.rand(1, 1, 16, 16).round())
+    torch.testing.assert_close(stage, filled)
+    torch.testing.assert_close(result, filled)
+
+
+def test_guided_goes_on_from_a_guided_one(tmp_path):
+    trained = made(tmp_path, "arin-guided")
+    nn.init.normal_(trained.hinet.last.weight)
+    path = tmp_path / "guided.safetensors"
+    save(path, trained, "guided", {}, dtype=torch.float32)
+    again = made(tmp_path, "arin-guided", init=(str(path),))
+    torch.testing.assert_close(again.hinet.last.weight, trained.hinet.last.weight)
 
 
 def test_another_architecture_or_size_is_one_line(tmp_path):
