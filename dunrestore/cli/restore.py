@@ -30,6 +30,7 @@ def restore(
     device: options.Device = "auto",
     precision: options.PrecisionName = "auto",
     preserve: options.PreserveName = "auto",
+    mask: options.Mask = None,
     pages: options.Pages = "all",
     recursive: options.Recursive = False,
     include: options.Include = None,
@@ -63,6 +64,7 @@ def restore(
     from dunrestore.checkpoints.load import load
     from dunrestore.restoration.existing import refuse_existing
     from dunrestore.restoration.jobs import extension_of, output_folder, plan_jobs
+    from dunrestore.restoration.masks import with_masks
     from dunrestore.restoration.options import RestoreOptions
     from dunrestore.restoration.report import write_report
     from dunrestore.restoration.run import BatchOptions, Run
@@ -87,6 +89,8 @@ def restore(
         include=include or (),
         exclude=exclude or (),
     )
+    if mask is not None:
+        planned = with_masks(planned, mask)
     folder = output_folder(planned, output, inputs)
     if checksums and folder is None:
         raise UsageError("--checksums needs an output folder", next_step="add -o FOLDER")

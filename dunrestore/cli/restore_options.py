@@ -98,6 +98,17 @@ PreserveName = Annotated[
     ),
 ]
 
+Mask = Annotated[
+    Path | None,
+    typer.Option(
+        "--mask",
+        metavar="FILE|FOLDER",
+        help="Fill what is white here instead of finding the losses (arin-guided); a folder holds"
+        " masks of the pictures' names.",
+        rich_help_panel=COMPUTING,
+    ),
+]
+
 Pages = Annotated[
     Literal["all", "first"],
     typer.Option(

@@ -65,7 +65,9 @@ class Runner:
         """The change that the network proposes, and where it found damage if it says so itself.
 
         Args:
-            tiles: (B, H, W, 3), RGB in [0, 1], H and W multiples of ``size_multiple(network)``.
+            tiles: (B, H, W, 3), RGB in [0, 1], H and W multiples of ``size_multiple(network)``; for
+                a network that finds losses in a step of its own perhaps (B, H, W, 4), last 1 where
+                the picture is known to be lost and 0 elsewhere.
 
         Returns:
             (B, H, W, 3): what to add to ``tiles``; the sum lies in [0, 1]. From a network that
@@ -76,13 +78,13 @@ class Runner:
                 tile, in float32 either.
         """
         x = torch.from_numpy(np.ascontiguousarray(tiles.transpose(0, 3, 1, 2))).to(self.device)
-        x = x.contiguous(memory_format=torch.channels_last)
-        change = self._change(x, self.dtype)
+        x, lost = x[:, :3].contiguous(memory_format=torch.channels_last), x[:, 3:]
+        change = self._change(x, lost, self.dtype)
         fault = fault_of(x, change, DOUBTFUL)
         if fault and self.dtype != torch.float32:
             log.warning("a tile was %s in %s; computed again in float32", fault, self.dtype)
             self.redone += len(tiles)
-            change = self._change(x, torch.float32)
+            change = self._change(x, lost, torch.float32)
         fault = fault_of(x, change, WILD)
         if fault:
             raise OutputCheckError(
@@ -90,10 +92,11 @@ class Runner:
             )
         return change.permute(0, 2, 3, 1).cpu().numpy()
 
-    def _change(self, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    def _change(self, x: torch.Tensor, lost: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        given = (lost,) if lost.shape[1] else ()
         # Autocast leaves the additions of pictures in float32, where 8 bits of mantissa would show.
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            stages = self.network(x)
+            stages = self.network(x, *given)
         change = stages[-1].float().clamp(0, 1) - x
         if not isinstance(self.network, Guided):
             return change

@@ -21,6 +21,8 @@ def restore(
     picture: NDArray[Any] | Path | str,
     model: Model | str | Path,
     options: RestoreOptions | None = None,
+    *,
+    mask: NDArray[np.bool_] | None = None,
 ) -> NDArray[Any]:
     """Restore one picture and return it as an array.
 
@@ -29,6 +31,7 @@ def restore(
             C 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
         model: from ``dunrestore.load``, or what that takes.
         options: tiles, device, precision, preserve; the command's defaults if None.
+        mask: (H, W), True where the picture, upright, is known to be lost; None to find the losses.
 
     Returns:
         An array of the picture's own shape and dtype; for a path the first page's samples, as
@@ -36,18 +39,19 @@ def restore(
 
     Raises:
         InputError: an array of another shape or dtype, or an unreadable file.
+        UsageError: a mask for a model that takes none.
         DunrestoreError: see ``dunrestore.errors``.
     """
     loaded = model if isinstance(model, Model) else load(model)
     options = options or RestoreOptions()
     if isinstance(picture, str | Path):
         page = files.read(Path(picture)).pages[0]
-        return restored_picture(page, loaded, options)[0].samples
+        return restored_picture(page, loaded, options, lost=mask)[0].samples
     samples = picture[..., None] if picture.ndim == 2 else picture
     if samples.ndim != 3 or samples.shape[2] not in (1, 2, 3, 4) or not samples.size:
         raise InputError(f"an array of shape {picture.shape} is not a picture")
     if np.issubdtype(picture.dtype, np.floating):
-        return _restore_floats(samples, loaded, options).reshape(picture.shape)
+        return _restore_floats(samples, loaded, options, mask).reshape(picture.shape)
     if picture.dtype not in _MAXIMUM:
         raise InputError(
             f"an array of {picture.dtype} is not supported", next_step="use uint8, uint16 or floats"
@@ -58,16 +62,20 @@ def restore(
         maximum=_MAXIMUM[picture.dtype],
         extra=1 - channels % 2,
     )
-    restored, _ = restored_picture(Picture(samples, encoding), loaded, options)
+    restored, _ = restored_picture(Picture(samples, encoding), loaded, options, lost=mask)
     return restored.samples.reshape(picture.shape)
 
 
 def _restore_floats(
-    samples: NDArray[np.floating[Any]], model: Model, options: RestoreOptions
+    samples: NDArray[np.floating[Any]],
+    model: Model,
+    options: RestoreOptions,
+    mask: NDArray[np.bool_] | None,
 ) -> NDArray[np.floating[Any]]:
     colours = 3 if samples.shape[2] >= 3 else 1
     rgb = np.ascontiguousarray(np.broadcast_to(samples[..., :colours], (*samples.shape[:2], 3)))
-    restoration = restore_picture(rgb.astype(np.float32), restoring_network(model), options)
+    network = restoring_network(model)
+    restoration = restore_picture(rgb.astype(np.float32), network, options, lost=mask)
     change = restoration.proposal.change * restoration.weight[..., None]
     if colours == 1:
         change = change.mean(axis=2, keepdims=True)

@@ -70,7 +70,7 @@ def propose(
     """Compute what ``network`` would change in ``picture``.
 
     Args:
-        picture: (H, W, 3), RGB in [0, 1].
+        picture: (H, W, 3), RGB in [0, 1]; perhaps with a fourth channel, see ``Runner.change``.
         network: a restoring network.
         options: tiles, device and precision.
         progress: told of each finished batch of tiles.

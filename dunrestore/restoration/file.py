@@ -114,7 +114,12 @@ def restore_file(
     replaced = sha256_of(job.target) if job.target.exists() else None
     opened = open_file(job, sha256_of(job.source), file_options, replaced)
     pages = restore_pages(
-        opened.document, model, options, first_page=file_options.first_page, progress=progress
+        opened.document,
+        model,
+        options,
+        first_page=file_options.first_page,
+        progress=progress,
+        masks=opened.masks,
     )
     work = Work(opened, pages, model, options, file_options)
     return FileResult.of(write_file(work, time.perf_counter() - start))

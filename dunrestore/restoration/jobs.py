@@ -31,6 +31,8 @@ class Job:
 
     source: Path
     target: Path
+    mask: Path | None = None
+    """Picture of where the source is known to be lost."""
 
 
 def plan_jobs(

@@ -1,5 +1,6 @@
 """Restore the pages of a file in memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,11 @@ class RestoredPage:
 
 
 def restored_picture(
-    picture: Picture, model: Model, options: RestoreOptions, progress: Progress | None = None
+    picture: Picture,
+    model: Model,
+    options: RestoreOptions,
+    progress: Progress | None = None,
+    lost: NDArray[np.bool_] | None = None,
 ) -> tuple[Picture, Restoration]:
     """The restored picture, of the same kind as ``picture``, and what was decided.
 
@@ -41,9 +46,10 @@ def restored_picture(
         model: a restoring model.
         options: tiles, device, precision, preserve.
         progress: told of each finished batch of tiles.
+        lost: (H, W), upright, True where the picture is known to be lost; None to find out.
     """
     rgb = pixels.to_rgb(picture)
-    restoration = restore_picture(rgb, restoring_network(model), options, progress)
+    restoration = restore_picture(rgb, restoring_network(model), options, progress, lost)
     change = restoration.proposal.change
     return pixels.add_residual(picture, change, restoration.weight), restoration
 
@@ -55,17 +61,35 @@ def restore_pages(
     *,
     first_page: bool = False,
     progress: Progress | None = None,
+    masks: Sequence[NDArray[np.bool_]] | None = None,
 ) -> tuple[RestoredPage | None, ...]:
-    """Restore the pages of a file; None stands for a page that stays as it is."""
+    """Restore the pages of a file; None stands for a page that stays as it is.
+
+    Args:
+        document: the file's pages.
+        model: a restoring model.
+        options: tiles, device, precision, preserve.
+        first_page: leave the other pages as they are.
+        progress: told of each finished batch of tiles.
+        masks: of each page that is restored, where it is known to be lost; None to find out.
+    """
     count = 1 if first_page else len(document.pages)
-    restored = [_page(page, model, options, progress) for page in document.pages[:count]]
+    pages = document.pages[:count]
+    known = [None] * count if masks is None else masks
+    restored = [
+        _page(page, model, options, progress, lost) for page, lost in zip(pages, known, strict=True)
+    ]
     return (*restored, *[None] * (len(document.pages) - count))
 
 
 def _page(
-    page: Picture, model: Model, options: RestoreOptions, progress: Progress | None
+    page: Picture,
+    model: Model,
+    options: RestoreOptions,
+    progress: Progress | None,
+    lost: NDArray[np.bool_] | None,
 ) -> RestoredPage:
-    picture, restoration = restored_picture(page, model, options, progress)
+    picture, restoration = restored_picture(page, model, options, progress, lost)
     proposal = restoration.proposal
     return RestoredPage(
         picture,

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dunrestore.checkpoints.load import Model
-from dunrestore.errors import ModelError
+from dunrestore.errors import InputError, ModelError, UsageError
 from dunrestore.models.architectures import ARCHITECTURES
+from dunrestore.models.guided import Guided
 from dunrestore.restoration.change import Progress, Proposal, propose
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.preserve import damage_weight, found_weight, is_noisy
@@ -35,6 +36,7 @@ def restore_picture(
     network: nn.Module,
     options: RestoreOptions,
     progress: Progress | None = None,
+    lost: NDArray[np.bool_] | None = None,
 ) -> Restoration:
     """Decide what to change in ``picture``; nothing is changed yet.
 
@@ -43,11 +45,25 @@ def restore_picture(
         network: a restoring network.
         options: tiles, device, precision, and whether to preserve.
         progress: told of each finished batch of tiles.
+        lost: (H, W), True where the picture is known to be lost; None to find the losses.
+
+    Raises:
+        UsageError: if the network cannot be told where the losses are.
+        InputError: a mask of another shape.
     """
-    proposal = propose(picture, network, options, progress)
+    if lost is not None and not isinstance(network, Guided):
+        raise UsageError(
+            "this model finds the losses itself and takes no mask", next_step="use -m arin-guided"
+        )
+    if lost is not None and lost.shape != picture.shape[:2]:
+        raise InputError(f"a mask of shape {lost.shape} for a picture of {picture.shape[:2]}")
+    given = picture if lost is None else np.dstack([picture, lost]).astype(np.float32)
+    proposal = propose(given, network, options, progress)
     everywhere = np.ones(picture.shape[:2], np.float32)
     if options.preserve == "never":
         return Restoration(proposal, everywhere, preserved=False)
+    if lost is not None:
+        return Restoration(proposal, lost.astype(np.float32), preserved=True)
     if proposal.damage is not None:
         weight = found_weight(proposal.damage)
     else:

@@ -54,13 +54,24 @@ class Finished:
     seconds: float
 
 
-def wanted_options(options: RestoreOptions, file_options: FileOptions) -> Mapping[str, Any]:
-    """The options that decide what comes out; whoever changes one wants another output."""
+def wanted_options(
+    options: RestoreOptions, file_options: FileOptions, mask: Path | None
+) -> Mapping[str, Any]:
+    """What decides, beside input and model, what comes out.
+
+    Whoever changes one of these wants another output.
+
+    Args:
+        options: how a picture is restored.
+        file_options: how files are read and written.
+        mask: picture of the losses; its content counts, not its name.
+    """
     return {
         **asdict(options),
         "format": file_options.image_format,
         "compression": file_options.compression,
         "pages": "first" if file_options.first_page else "all",
+        "mask_sha256": None if mask is None else sha256_of(mask),
     }
 
 
@@ -122,7 +133,7 @@ def make_record(work: Work, changes: Sequence[Change], finished: Finished) -> Re
             intended_use=str(card.get("intended_use", "")),
             training=str(card.get("training", "")),
         ),
-        options=wanted_options(work.options, work.file_options),
+        options=wanted_options(work.options, work.file_options, opened.job.mask),
         execution=_execution(work, finished.seconds),
         pages=pages,
         lost_metadata=finished.lost,

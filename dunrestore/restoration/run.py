@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
@@ -114,8 +114,6 @@ class Run:
         self.observer = observer
         self.stop = threading.Event()
         """Set it, and the run ends as soon as the files in hand are written or dropped."""
-        wanted = wanted_options(options, file_options)
-        self._wanted = Wanted(model.sha256, options_hash(wanted))
         self._known = KnownOutputs(None)
         self._manifest: Manifest | None = None
         self._open = ExitStack()
@@ -148,7 +146,7 @@ class Run:
         """Restore ``jobs``, yielding the outcomes in their order; fewer if the run is stopped."""
         if self.folder is not None:
             clear_unfinished(job.target.parent for job in jobs)
-        self._note("run", files=len(jobs), model=self.model.name, **self._wanted_hashes())
+        self._note("run", files=len(jobs), model=self.model.name, model_sha256=self.model.sha256)
         todo = iter(jobs)
         reading: deque[_InHand] = deque()
         writing: deque[_InHand] = deque()
@@ -194,8 +192,8 @@ class Run:
         """The source, or None if the output is there already; in a thread."""
         sha256 = sha256_of(job.source)
         policy: Policy = "overwrite" if self.file_options.overwrite else self.batch.existing
-        known = self._known
-        decision = decide(job, self._name(job.target), sha256, self._wanted, known, policy)
+        wanted, known = self._wanted(job), self._known
+        decision = decide(job, self._name(job.target), sha256, wanted, known, policy)
         if decision.skip:
             return None
         return open_file(job, sha256, self.file_options, decision.replaces_sha256)
@@ -225,6 +223,7 @@ class Run:
                 self.options,
                 first_page=self.file_options.first_page,
                 progress=progress,
+                masks=opened.masks,
             )
             one.clock.used += time.perf_counter() - start
             one.clock.check()
@@ -242,7 +241,7 @@ class Run:
             clock.check()
             traces = {
                 "input_sha256": made.input.sha256,
-                **self._wanted_hashes(),
+                **asdict(self._wanted(work.opened.job)),
                 "output_sha256": made.output.sha256,
                 "replaces_sha256": made.replaces_sha256,
             }
@@ -275,9 +274,9 @@ class Run:
             return str(target)
         return target.relative_to(self.folder).as_posix()
 
-    def _wanted_hashes(self) -> dict[str, str]:
-        wanted = self._wanted
-        return {"model_sha256": wanted.model_sha256, "options_sha256": wanted.options_sha256}
+    def _wanted(self, job: Job) -> Wanted:
+        options = wanted_options(self.options, self.file_options, job.mask)
+        return Wanted(self.model.sha256, options_hash(options))
 
     def _note(self, event: str, **values: Any) -> None:
         if self._manifest is not None:

@@ -4,10 +4,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dunrestore.errors import UsageError, file_access_error
 from dunrestore.imaging import files
 from dunrestore.imaging.picture import Document, Format
 from dunrestore.restoration.jobs import Job
+from dunrestore.restoration.masks import read_masks
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Opened:
     """What the output will be."""
     seconds: float
     """Time that reading took."""
+    masks: tuple[NDArray[np.bool_], ...] | None = None
+    """Where each page that is restored is known to be lost; None to find out."""
     replaces_sha256: str | None = None
     """Hash of the output that will be replaced."""
 
@@ -75,8 +81,20 @@ def open_file(
         job.target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise file_access_error(error, job.target.parent) from error
-    seconds = time.perf_counter() - start
-    return Opened(job, sha256, size, document, asked or document.format, seconds, replaces_sha256)
+    masks = None
+    if job.mask is not None:
+        pages = document.pages[:1] if file_options.first_page else document.pages
+        masks = read_masks(job.mask, pages)
+    return Opened(
+        job,
+        sha256,
+        size,
+        document,
+        asked or document.format,
+        seconds=time.perf_counter() - start,
+        masks=masks,
+        replaces_sha256=replaces_sha256,
+    )
 
 
 def _asked_format(target: Path, file_options: FileOptions) -> Format | None:

@@ -1,0 +1,150 @@
+import json
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+import dunrestore
+from dunrestore.checkpoints import formats
+from dunrestore.cli.app import run
+from dunrestore.errors import ExitCode, InputError, UsageError
+from dunrestore.models.guided import Guided, GuidedConfig
+from dunrestore.models.hinet import HINet, HINetConfig
+
+HINET = HINetConfig(width=2, depth=3, hin_first=2, hin_last=2, in_channels=7)
+
+
+@pytest.fixture(scope="module")
+def guided(tmp_path_factory):
+    """Finds nothing by itself; leaves the fill as it is."""
+    torch.manual_seed(0)
+    network = Guided(GuidedConfig(finder_width=2, finder_depth=2, hinet=HINET))
+    network.begin_with_fill()
+    torch.nn.init.zeros_(network.finder.last.weight)
+    torch.nn.init.constant_(network.finder.last.bias, -5)
+    path = tmp_path_factory.mktemp("model") / "guided.safetensors"
+    formats.save(path, network, "guided", {})
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def hinet(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "hinet.safetensors"
+    network = HINet(HINetConfig(width=2, depth=3, hin_first=2, hin_last=2))
+    formats.save(path, network, "hinet", {})
+    return str(path)
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A grey wall with a red loss, and its mask."""
+    wall = np.full((40, 60, 3), 128, np.uint8)
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:20, 30:45] = 255
+    wall[mask > 0] = (200, 10, 10)
+    Image.fromarray(wall).save(tmp_path / "wall.png")
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(mask).save(tmp_path / "masks" / "wall.tif")
+    return tmp_path
+
+
+def restore(scan, model, *more, source="wall.png"):
+    out = scan / "out.png"
+    arguments = [str(scan / source), "-o", str(out), "-m", model, "-d", "cpu", *map(str, more)]
+    return run(["restore", *arguments]), out
+
+
+def test_what_the_mask_says_is_filled_and_nothing_else(scan, guided, capsys):
+    code, out = restore(scan, guided)
+    assert code == ExitCode.OK
+    assert "0.00 % of the pixels changed" in capsys.readouterr().err
+    code, out = restore(scan, guided, "--overwrite", "--mask", scan / "masks" / "wall.tif")
+    assert code == ExitCode.OK
+    filled = np.array(Image.open(out))
+    mask = np.array(Image.open(scan / "masks" / "wall.tif")) > 0
+    assert np.array_equal(filled[~mask], np.full_like(filled[~mask], 128))
+    assert np.abs(filled[mask].astype(int) - 128).max() <= 1
+
+
+def test_a_folder_of_masks_goes_by_the_pictures_names(scan, guided, capsys):
+    code, out = restore(scan, guided, "--mask", scan / "masks")
+    assert code == ExitCode.OK
+    assert (np.array(Image.open(out)) == 128).all()
+    (scan / "other.png").write_bytes((scan / "wall.png").read_bytes())
+    code, _ = restore(scan, guided, "--overwrite", "--mask", scan / "masks", source="other.png")
+    assert code == ExitCode.INPUT
+    assert "other.png: no mask of this name" in capsys.readouterr().err
+
+
+def test_the_record_names_the_mask_and_another_mask_is_other_work(scan, guided, capsys):
+    mask = scan / "masks" / "wall.tif"
+    assert restore(scan, guided, "--mask", mask)[0] == ExitCode.OK
+    record = json.loads((scan / "out.png.dunrestore.json").read_text())
+    assert len(record["options"]["mask_sha256"]) == 64
+    capsys.readouterr()
+    restore(scan, guided, "--mask", mask, "--existing", "skip")
+    assert "is there already" in capsys.readouterr().err
+    Image.fromarray(np.zeros((40, 60), np.uint8)).save(mask)
+    restore(scan, guided, "--mask", mask, "--existing", "skip")
+    assert "0.00 % of the pixels changed" in capsys.readouterr().err
+
+
+def test_a_turned_scan_takes_the_mask_of_what_is_seen(scan, guided):
+    stored = np.full((40, 60, 3), 128, np.uint8)
+    stored[0:10, 5:25] = (10, 10, 200)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # is looked at after a quarter turn clockwise
+    Image.fromarray(stored).save(scan / "turned.png", exif=exif)
+    mask = np.zeros((60, 40), np.uint8)
+    mask[5:25, 30:40] = 255
+    Image.fromarray(mask).save(scan / "seen.png")
+    code, out = restore(scan, guided, "--mask", scan / "seen.png", source="turned.png")
+    assert code == ExitCode.OK
+    assert np.abs(np.array(Image.open(out)).astype(int) - 128).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        ("nothing.png", "no such file"),
+        ("small.png", "the mask has 20x10 pixels, its picture 60x40"),
+        ("pages.tif", "the mask has 2 pages, its picture 1"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_one_line(scan, guided, capsys, mask, message):
+    Image.fromarray(np.zeros((10, 20), np.uint8)).save(scan / "small.png")
+    tifffile.imwrite(scan / "pages.tif", np.zeros((2, 40, 60), np.uint8), photometric="minisblack")
+    code, out = restore(scan, guided, "--mask", scan / mask)
+    assert code == ExitCode.INPUT
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_one_mask_does_not_do_for_two_pictures(scan, guided, capsys):
+    (scan / "other.png").write_bytes((scan / "wall.png").read_bytes())
+    pictures = [str(scan / "wall.png"), str(scan / "other.png")]
+    mask = str(scan / "masks" / "wall.tif")
+    code = run(["restore", *pictures, "-o", str(scan / "o"), "-m", guided, "--mask", mask])
+    assert code == ExitCode.INPUT
+    assert "one mask does not do for 2 pictures" in capsys.readouterr().err
+
+
+def test_a_model_that_takes_no_mask_says_so(scan, hinet, capsys):
+    code, _ = restore(scan, hinet, "--mask", scan / "masks")
+    assert code == ExitCode.USAGE
+    assert "takes no mask" in capsys.readouterr().err
+
+
+def test_arrays_take_a_mask_too(scan, guided, hinet):
+    wall = np.array(Image.open(scan / "wall.png"))
+    mask = np.array(Image.open(scan / "masks" / "wall.tif")) > 0
+    model = dunrestore.load(guided)
+    assert np.abs(dunrestore.restore(wall, model, mask=mask).astype(int) - 128).max() <= 1
+    floats = dunrestore.restore(wall / 255, model, mask=mask)
+    assert np.abs(floats * 255 - 128).max() <= 1
+    with pytest.raises(InputError, match="a mask of shape"):
+        dunrestore.restore(wall, model, mask=mask[1:])
+    with pytest.raises(UsageError, match="takes no mask"):
+        dunrestore.restore(wall, dunrestore.load(hinet), mask=mask)
