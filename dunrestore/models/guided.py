@@ -135,4 +135,6 @@ class Guided(nn.Module):
         logits = self.finder(x)
         mask = (logits > 0).to(x.dtype) if lost is None else lost
         filled = push_pull(x, mask, self.config.pyramid_levels)
+        if self.training and not any(p.requires_grad for p in self.hinet.parameters()):
+            return logits, filled, filled, filled  # only the finder learns: spare HINet's work
         return logits, filled, *self.hinet(torch.cat([filled, x, mask], dim=1))

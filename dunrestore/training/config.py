@@ -43,6 +43,7 @@ class TrainConfig:
     task: Literal["inpaint", "deblur", "derain", "rescale"] = _value(
         "inpaint", "Repair damage, or a synthetic task to pretrain on."
     )
+    freeze: tuple[str, ...] = _value((), "Parts that do not learn: car, hinet or finder.")
     seed: int = _value(0, "Decides patches, damage and fresh weights.")
     # network
     hinet_width: int | None = _value(None, "HINet's channels; by --size if not given.")

@@ -58,9 +58,8 @@ class Trainer:
         self._optimizers = make_optimizers(config, self.network)
         half = dtype == torch.float16
         self._scaler = torch.amp.GradScaler(device.type, enabled=half)
-        self._clipped = [
-            [p for p in part.parameters() if p.requires_grad] for part in clipped_parts(network)
-        ]
+        learning = [[p for p in n.parameters() if p.requires_grad] for n in clipped_parts(network)]
+        self._clipped = [parameters for parameters in learning if parameters]
         self.iteration = 0
         self.best: float | None = None
 

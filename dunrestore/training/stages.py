@@ -47,6 +47,8 @@ _PARTS: dict[tuple[str, str], dict[str, str]] = {
 }
 """(a model's architecture, the trained one's) -> where its weights go."""
 
+_FREEZABLE = ("car", "hinet", "finder")
+
 
 def make_network(config: TrainConfig, *, cache: str | None = None) -> nn.Module:
     """The stage's network with fresh weights, or with those of the models to start from.
@@ -72,8 +74,12 @@ def make_network(config: TrainConfig, *, cache: str | None = None) -> nn.Module:
         _take_over(network, stage.architecture, model)
     if isinstance(network, Guided) and all(m.architecture != "guided" for m in models):
         network.begin_with_fill()
-    for part in stage.frozen:
+    for part in (*stage.frozen, *config.freeze):
+        if part not in dict(network.named_children()) or part not in _FREEZABLE:
+            raise ConfigError(f"{config.stage} has no part {part!r} that could be frozen")
         network.get_submodule(part).requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ConfigError("with all its parts frozen nothing is left to learn")
     return network.train()
 
 
