@@ -2,7 +2,8 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +13,9 @@ from dunrestore.errors import InputError, OutputCheckError, UsageError, file_acc
 from dunrestore.imaging import jp2, jpeg, keeping, png, png_write, tiff, tiff_write, webp
 from dunrestore.imaging.atomic import write_atomically
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
-from dunrestore.imaging.picture import Document, Format
+from dunrestore.imaging.picture import Document, Format, Picture
+from dunrestore.imaging.rows import bands
+from dunrestore.imaging.tiff_rows import TiffRows
 
 SUFFIXES: dict[str, Format] = {
     ".tif": "tiff",
@@ -56,12 +59,16 @@ class Written:
     notes: tuple[str, ...] = ()
 
 
-def read(path: Path | str, *, max_mpixels: float = DEFAULT_MAX_MPIXELS) -> Document:
+def read(
+    path: Path | str, *, max_mpixels: float = DEFAULT_MAX_MPIXELS, in_part: bool = False
+) -> Document:
     """Read a picture file; its kind is recognised by its content.
 
     Args:
         path: the file.
         max_mpixels: pages that claim more megapixels are refused before they are decoded.
+        in_part: where the format allows it (TIFF) leave the samples in the file: they are then
+            ``imaging.rows.Rows``, decoded when they are asked for.
 
     Raises:
         InputError: if it is missing, not a file, damaged, too large, or of a kind that is not
@@ -71,7 +78,7 @@ def read(path: Path | str, *, max_mpixels: float = DEFAULT_MAX_MPIXELS) -> Docum
     path = Path(path)
     try:
         with _open(path) as file:
-            return _decode(file, max_mpixels)
+            return _decode(file, max_mpixels, path if in_part else None)
     except InputError as error:
         raise InputError(error.cause, path=path, next_step=error.next_step) from error
     except OSError as error:
@@ -88,14 +95,15 @@ def _open(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _decode(file: BinaryIO, max_mpixels: float) -> Document:
+def _decode(file: BinaryIO, max_mpixels: float, in_part: Path | None) -> Document:
     head = file.read(16)
     file.seek(0)
     if not head:
         raise InputError("the file is empty", next_step="get an undamaged copy of the file")
     try:
         if tiff.recognise(head):
-            return tiff.read(file, max_mpixels)
+            rows_of = partial(TiffRows, in_part) if in_part else None
+            return tiff.read(file, max_mpixels, rows_of)
         if webp.recognise(head):
             return webp.read(file.read(), max_mpixels)
         for mark, decode in _READERS.items():
@@ -170,6 +178,9 @@ def write(
         UsageError: if the format has no such compression.
     """
     path, kind = Path(path), format or document.format
+    in_part = any(page.stays_on_disk for page in document.pages)
+    if in_part and kind != "tiff":
+        document = replace(document, pages=tuple(map(_in_memory, document.pages)))
     if compression is not None and kind != "tiff":
         raise UsageError(f"{kind} has no choice of compression", next_step="drop --compression")
     lost: list[str] = []
@@ -184,7 +195,7 @@ def write(
 
     def check(unfinished: Path) -> None:
         try:
-            back = read(unfinished, max_mpixels=float("inf"))
+            back = read(unfinished, max_mpixels=float("inf"), in_part=in_part)
         except InputError as error:
             raise OutputCheckError(
                 f"the file just written cannot be read back ({error.cause})", path=path
@@ -210,7 +221,7 @@ def _unnamed(
         raise OutputCheckError("the file just written, read back, lacks pages", path=path)
     lost: list[str] = []
     for page, again in zip(document.pages, back.pages, strict=False):
-        if not keeping.same_pixels(page, again, exact=back.format != "jpeg"):
+        if not _same_pixels(page, again, exact=back.format != "jpeg"):
             raise OutputCheckError(
                 "the file just written, read back, shows other pixels",
                 path=path,
@@ -224,6 +235,23 @@ def _unnamed(
             )
         lost += [name for name in missing if name not in lost]
     return tuple(lost)
+
+
+def _same_pixels(page: Picture, again: Picture, *, exact: bool) -> bool:
+    if page.samples.shape[:2] != again.samples.shape[:2]:
+        return False
+    return all(
+        keeping.same_pixels(
+            replace(page, samples=page.samples[rows]),
+            replace(again, samples=again.samples[rows]),
+            exact=exact,
+        )
+        for rows in bands(*page.samples.shape[:2], multiple=16)  # as a JPEG's blocks
+    )
+
+
+def _in_memory(page: Picture) -> Picture:
+    return replace(page, samples=np.ascontiguousarray(page.samples[:]))
 
 
 def copy(

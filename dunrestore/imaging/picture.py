@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +107,8 @@ class Picture:
     """One picture, or one page of a file.
 
     Attributes:
-        samples: (H, W, C) uint8 or uint16, as stored.
+        samples: (H, W, C) uint8 or uint16, as stored; of very large pictures ``imaging.rows.Rows``
+            that stay on the disk, of which whole rows can be asked for.
         encoding: what the samples mean.
         metadata: what goes with the picture, common to all formats.
         source: what its file's format alone can hold, for writing the same kind of file again;
@@ -123,6 +124,11 @@ class Picture:
     source: object = None
     bound: tuple[str, ...] = ()
     recompressed: str = ""
+
+    @property
+    def stays_on_disk(self) -> bool:
+        """Whether the samples are rows that are fetched when they are needed, and no array."""
+        return not isinstance(cast(object, self.samples), np.ndarray)
 
     @property
     def upright_shape(self) -> tuple[int, int]:

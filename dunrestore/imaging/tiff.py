@@ -2,7 +2,7 @@
 
 import logging
 import struct
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
@@ -74,8 +74,18 @@ def recognise(head: bytes) -> bool:
     return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def read(file: BinaryIO, max_mpixels: float) -> Document:
+def read(
+    file: BinaryIO,
+    max_mpixels: float,
+    rows_of: Callable[[tifffile.TiffPage, Ifd], Any] | None = None,
+) -> Document:
     """Read all pages of a TIFF.
+
+    Args:
+        file: the file.
+        max_mpixels: larger pages are refused.
+        rows_of: makes the samples of a page that can be read in part, instead of reading it; pages
+            with a palette, and old JPEGs, are read as a whole.
 
     Raises:
         InputError: if it is damaged, too large, or of a kind that is not supported.
@@ -100,7 +110,10 @@ def read(file: BinaryIO, max_mpixels: float) -> Document:
                 tags.get(tag) and tag not in page.tags for tag in DECISIVE
             ):
                 raise InputError("the TIFF directory is damaged", next_step=ASK_FOR_UNDAMAGED)
-            samples = _samples(page.asarray(), tags)
+            if rows_of and encoding.palette is None and tags.number(COMPRESSION, 1) != 6:
+                samples = rows_of(page, tags)
+            else:
+                samples = _samples(page.asarray(), tags)
             pages.append(_picture(samples, encoding, tags, big))
     return Document(tuple(pages), "tiff")
 

@@ -1,7 +1,7 @@
 """Writing TIFF and BigTIFF: segments through imagecodecs, tags as they stood in the source."""
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
 import imagecodecs
@@ -13,6 +13,8 @@ from dunrestore.imaging import ifd, tiff
 from dunrestore.imaging.ifd import ByteOrder, Entry, Ifd
 from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Encoding, Picture, Samples
+from dunrestore.imaging.rows import bands
+from dunrestore.imaging.tiff_rows import is_coarse, is_raw
 
 Codec = Callable[[Any], bytes]
 
@@ -21,6 +23,7 @@ CODES = {"none": 1, "lzw": 5, "deflate": 8, "packbits": 32773, "zstd": 50000}
 _WITH_PREDICTOR = {5, 8, 32946, 50000}
 _CLASSIC_LIMIT = 2**32 - 2**26
 _ZSTD_LEVEL = 9
+_TILE = 512
 
 
 def write(file: BinaryIO, document: Document, compression: str | None = None) -> tuple[str, ...]:
@@ -107,9 +110,20 @@ def _tags(page: Picture, order: ByteOrder, compression: str | None) -> tuple[Ifd
     tags = tags.without(dropped)
     if code != own:
         tags = _compressed_with(tags, code)
+    if is_coarse(tags):
+        tags = _in_tiles(tags)
     if page.encoding.palette is not None:
         tags = _with_palette(tags, page.encoding)
     return _with_xmp(tags, page), lost
+
+
+def _in_tiles(tags: Ifd) -> Ifd:
+    """Small tiles for a page whose strips or tiles are so large that no part of it can be read."""
+    structure = {tiff.TILE_WIDTH: _TILE, tiff.TILE_HEIGHT: _TILE, tiff.TILE_OFFSETS: 0}
+    tags = tags.without({tiff.ROWS_PER_STRIP, tiff.STRIP_OFFSETS, tiff.STRIP_BYTES})
+    return tags.having(
+        *(ifd.entry(tag, ifd.LONG, [value], tags.byteorder) for tag, value in structure.items())
+    )
 
 
 def _with_xmp(tags: Ifd, page: Picture) -> Ifd:
@@ -172,11 +186,9 @@ def _write_segments(file: BinaryIO, samples: Samples, tags: Ifd, big: bool) -> l
     encode = codec(tags)
     offsets: list[int] = []
     sizes: list[int] = []
-    for segment in segments(samples, tags):
-        data = encode(segment)
+    for parts in _in_parts(samples, tags):
         offsets.append(_align(file))
-        sizes.append(len(data))
-        file.write(data)
+        sizes.append(sum(file.write(encode(part)) for part in parts))
     tiled = tags.get(tiff.TILE_OFFSETS) is not None
     type_ = ifd.LONG8 if big else ifd.LONG
     places = (
@@ -188,18 +200,29 @@ def _write_segments(file: BinaryIO, samples: Samples, tags: Ifd, big: bool) -> l
     ]
 
 
+def _in_parts(samples: Samples, tags: Ifd) -> Iterator[Iterable[Samples]]:
+    """The segments; raw strips band by band, for they may be as large as the picture."""
+    if not is_raw(tags):
+        yield from ([segment] for segment in segments(samples, tags))
+        return
+    height, width = samples.shape[:2]
+    deep = tiff.segment_shape(tags)[0]
+    for top in range(0, height, deep):
+        strip = bands(min(deep, height - top), width)
+        yield (samples[top + band.start : top + band.stop] for band in strip)
+
+
 def segments(samples: Samples, tags: Ifd) -> Iterator[Samples]:
     """A page's strips or tiles (rows, columns, channels) in file order, edge tiles filled up."""
     rows, columns = tiff.segment_shape(tags)
     tiled = tags.get(tiff.TILE_OFFSETS) is not None
-    planes = (
-        np.split(samples, samples.shape[2], 2) if tags.number(tiff.PLANAR, 1) == 2 else [samples]
-    )
-    for plane in planes:
-        height, width = plane.shape[:2]
+    height, width, channels = samples.shape
+    separate = tags.number(tiff.PLANAR, 1) == 2
+    for plane in [slice(c, c + 1) for c in range(channels)] if separate else [slice(None)]:
         for top in range(0, height, rows):
+            across = samples[top : top + rows]
             for left in range(0, width, columns):
-                part = plane[top : top + rows, left : left + columns]
+                part = across[:, left : left + columns, plane]
                 if tiled and part.shape[:2] != (rows, columns):
                     below, beside = rows - part.shape[0], columns - part.shape[1]
                     part = np.pad(part, ((0, below), (0, beside), (0, 0)), mode="edge")

@@ -1,0 +1,208 @@
+"""Arrays that are too large for memory, as rows that are fetched when they are needed.
+
+Everything that works on whole pictures goes through them in bands of rows, so that an array in
+memory and one on the disk are treated alike.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+AT_ONCE = 1 << 20
+"""Pixels of a band, unless its rows are very long."""
+FEWEST = 32
+"""Rows of a band at least, so that what overlaps from band to band costs little."""
+
+
+class Rows(Protocol):
+    """What can be asked for some of its rows; an array is one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, columns, ...)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+        ...
+
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]:
+        """Some rows (h, columns, ...); ``slice(None)`` for all."""
+        ...
+
+
+class WritableRows(Rows, Protocol):
+    """Rows that can be set as well; an array is one."""
+
+    def __setitem__(self, rows: slice, values: Any, /) -> None:
+        """Set some rows."""
+        ...
+
+
+Make = Callable[[tuple[int, ...], DTypeLike], WritableRows]
+"""Makes room for an array: ``np.empty`` in memory, or a file's."""
+
+
+def bands(height: int, width: int, multiple: int = 1) -> Iterator[slice]:
+    """The rows of a picture from top to bottom, about ``AT_ONCE`` pixels at a time.
+
+    Args:
+        height: rows of the picture.
+        width: its columns.
+        multiple: each band begins at a multiple of this.
+    """
+    step = max(AT_ONCE // width, FEWEST, multiple) // multiple * multiple
+    for top in range(0, height, step):
+        yield slice(top, min(top + step, height))
+
+
+def any_of(rows: Rows) -> bool:
+    """Whether anything is not zero."""
+    height, width = rows.shape[:2]
+    return any(rows[band].any() for band in bands(height, width))
+
+
+class StoredRows:
+    """An array in a file of its own, zero at first; only the rows in use are in memory.
+
+    Rows are a view of the file as long as somebody holds them: writing to them writes the file.
+
+    Args:
+        path: the file; one of the right size is taken as it is.
+        shape: (rows, columns, ...).
+        dtype: of the values.
+
+    Raises:
+        OSError: if there is no room for it on the disk.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        self.path = path
+        self.shape = shape
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self._row_bytes = int(np.prod(shape[1:])) * self.dtype.itemsize
+        if not path.exists() or path.stat().st_size != self.nbytes:
+            with path.open("wb") as file:
+                _reserve(file.fileno(), self.nbytes)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the file."""
+        return self.shape[0] * self._row_bytes
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """The rows, mapped from the file."""
+        start, stop, _ = rows.indices(self.shape[0])
+        shape = (max(stop - start, 0), *self.shape[1:])
+        if 0 in shape:
+            return np.empty(shape, self.dtype)
+        # Mapped for this call alone: what is let go does not count as the program's memory.
+        offset = start * self._row_bytes
+        return np.asarray(np.memmap(self.path, self.dtype, "r+", offset=offset, shape=shape))
+
+    def __setitem__(self, rows: slice, values: Any) -> None:
+        """Write rows to the file."""
+        self[rows][...] = values
+
+    def flush(self) -> None:
+        """Wait until the file is on the disk."""
+        descriptor = os.open(self.path, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def delete(self) -> None:
+        """Delete the file."""
+        self.path.unlink(missing_ok=True)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    # A full disk must show here: writing to a mapped file without room kills the program.
+    if size and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)
+
+
+class DerivedRows:
+    """Rows computed from those of another array each time they are asked for.
+
+    Args:
+        base: where from.
+        compute: from some rows of ``base`` to the same rows of this.
+        shape: of this; as many rows as ``base``.
+        dtype: of what ``compute`` returns.
+    """
+
+    def __init__(
+        self,
+        base: Rows,
+        compute: Callable[[NDArray[Any]], NDArray[Any]],
+        shape: tuple[int, ...],
+        dtype: DTypeLike,
+    ) -> None:
+        self._base = base
+        self._compute = compute
+        self.shape = shape
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole array."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """The rows, computed."""
+        return self._compute(self._base[rows])
+
+
+class TurnedRows:
+    """A picture's rows after turning it by an EXIF orientation, or the rows before that.
+
+    Args:
+        base: (H, W, ...), on the disk or in memory: each band may ask for all of its rows.
+        orientation: EXIF orientation, 1 to 8.
+        back: False from stored order to upright, True from upright to stored order.
+    """
+
+    def __init__(self, base: Rows, orientation: int, *, back: bool = False) -> None:
+        self._base = base
+        self._swapped = orientation >= 5
+        # Orientations 6 and 8, quarter turns, are each other's inverse.
+        self._orientation = {6: 8, 8: 6}.get(orientation, orientation) if back else orientation
+        height, width = base.shape[:2]
+        size = (width, height) if self._swapped else (height, width)
+        self.shape: tuple[int, ...] = (*size, *base.shape[2:])
+        self.dtype: np.dtype[Any] = base.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole array."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """The rows, copied together from the base."""
+        start, stop, _ = rows.indices(self.shape[0])
+        stop = max(start, stop)
+        turned_over = self._orientation in (3, 4, 7, 8)
+        mirrored = self._orientation in (2, 3, 6, 7)
+        first, last = (
+            (self.shape[0] - stop, self.shape[0] - start) if turned_over else (start, stop)
+        )
+        part = self._columns(first, last) if self._swapped else self._base[first:last]
+        part = part[::-1] if turned_over else part
+        return part[:, ::-1] if mirrored else part
+
+    def _columns(self, first: int, last: int) -> NDArray[Any]:
+        """Columns of the base, as rows."""
+        height, width = self._base.shape[:2]
+        found = np.empty((last - first, height, *self.shape[2:]), self.dtype)
+        for band in bands(height, width):
+            found[:, band] = self._base[band][:, first:last].swapaxes(0, 1)
+        return found
