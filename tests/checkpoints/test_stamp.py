@@ -4,6 +4,8 @@ import json
 import runpy
 from pathlib import Path
 
+from PIL import Image
+
 import dunrestore
 from dunrestore.checkpoints import self_test, store
 from dunrestore.checkpoints.record import sha256_of
@@ -24,6 +26,9 @@ def test_stamping_writes_cards_hashes_and_results(tmp_path, monkeypatch, model_b
     card = (tmp_path / "arin.md").read_text(encoding="utf-8")
     assert "| width | 10 |" in card
     assert "of the tests" in card
+    assert "(arin.jpg)" in card
+    with Image.open(tmp_path / "arin.jpg") as row:
+        assert row.width == 3 * 300
     model = dunrestore.load("arin", cache_dir=tmp_path)
     reference = self_test.read_reference(tmp_path / self_test.NAME, "arin", sha256)
     assert all(outcome.passed for outcome in self_test.run(model.network, reference))
