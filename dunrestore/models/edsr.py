@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
+_IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 RESIDUAL_SCALE = 0.1
 
 
@@ -41,9 +42,10 @@ class MeanShift(nn.Conv2d):
 
     def __init__(self, sign: float) -> None:
         super().__init__(3, 3, 1)
-        self.weight.data = torch.eye(3).view(3, 3, 1, 1)
+        # Plain numbers: the first operation on the meta device imports torch's compiler, seconds.
+        self.weight.data = torch.tensor(_IDENTITY).view(3, 3, 1, 1)
         assert self.bias is not None
-        self.bias.data = sign * torch.tensor(RGB_MEAN)
+        self.bias.data = torch.tensor([sign * mean for mean in RGB_MEAN])
         self.requires_grad_(False)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import struct
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -220,3 +222,26 @@ def test_a_config_survives_as_plain_json(file):
 def test_a_missing_path_is_one_clear_line(tmp_path):
     with pytest.raises(ModelError, match="no such model, file or folder"):
         load(tmp_path / "nothing.safetensors")
+
+
+LOADED = """
+import sys
+from pathlib import Path
+
+from dunrestore.checkpoints.load import load
+
+for path in sys.argv[1:]:
+    load(Path(path))
+    print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_loading_does_not_import_the_compiler(tmp_path):
+    paths = [tmp_path / f"{name}.safetensors" for name in CONFIGS]
+    for path in paths:
+        formats.save(path, build(path.stem, CONFIGS[path.stem]), path.stem, {})
+    assert {path.stem for path in paths} == set(ARCHITECTURES)
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *paths], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False"] * len(paths)
