@@ -9,11 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.filters import apply_hysteresis_threshold
+
+from dunrestore.imaging.rows import Make, Rows, WritableRows, bands
+from dunrestore.restoration.connected import keep_regions
+from dunrestore.restoration.quantiles import Quantiles
 
 NEIGHBOURS = np.ones((3, 3), bool)
+CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)
 SPREAD = 1.5
 """Standard deviation in pixels of the average that tells a filled loss from smoothed texture."""
+_REACH = int(4 * SPREAD + 0.5)
+"""Rows beside a pixel that its average depends on, as scipy cuts the bell off."""
 
 
 @dataclass(frozen=True)
@@ -47,66 +53,112 @@ LIKELY = 0.35
 """It extends to where the probability falls below this."""
 
 
-def damage_weight(
-    change: NDArray[np.float32], rule: MaskRule = DEFAULT_RULE
-) -> NDArray[np.float32]:
-    """How much of the proposed change to apply at each pixel.
+class DamageWeight:
+    """How much of a change to apply at each pixel (H, W), in [0, 1], computed band by band.
+
+    Exactly 0 where the picture is to stay as it is.
 
     Args:
         change: (H, W, 3), what the network would add to a picture in [0, 1].
         rule: thresholds and margin.
-
-    Returns:
-        (H, W) in [0, 1]; exactly 0 where the picture is to stay as it is.
+        make: makes room for what is kept of every pixel.
     """
-    magnitude = np.abs(change).max(axis=2) * 255
-    low = max(rule.low, rule.texture * _quiet(magnitude))
-    averaged = np.abs(ndimage.gaussian_filter(change, (SPREAD, SPREAD, 0))).max(axis=2)
-    coherent = averaged > rule.coherence * _quiet(averaged)
-    damaged = _regions(magnitude * coherent, low, rule.high * low, rule.smallest)
-    if rule.margin == 0:
-        return damaged.astype(np.float32)
-    near = ndimage.binary_dilation(damaged, structure=NEIGHBOURS, iterations=rule.margin)
-    faint = rule.faint * low
-    ramp = ((magnitude - faint) / (low - faint)).clip(0, 1)
-    return np.where(damaged, 1, np.where(near, ramp, 0)).astype(np.float32)
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, change: Rows, rule: MaskRule = DEFAULT_RULE, make: Make = np.empty) -> None:
+        self._change, self._rule = change, rule
+        self.shape = change.shape[:2]
+        averaged = make(self.shape, np.float32)
+        quiet, quiet_average = _quiet(change, averaged)
+        self._low = max(rule.low, rule.texture * quiet)
+        self._damaged = make(self.shape, np.uint8)
+        for rows in bands(*self.shape):
+            coherent = averaged[rows] > rule.coherence * quiet_average
+            strength = _magnitude(change[rows]) * coherent
+            self._damaged[rows] = _levels(strength, self._low, rule.high * self._low)
+        keep_regions(self._damaged, counted=2, enough=1, structure=CROSS)
+        keep_regions(self._damaged, counted=1, enough=rule.smallest, structure=NEIGHBOURS)
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
+        """The weights of some rows."""
+        start, stop, _ = rows.indices(self.shape[0])
+        margin, low = self._rule.margin, self._low
+        first = max(start - margin, 0)
+        damaged = self._damaged[first : stop + margin]
+        own = slice(start - first, max(stop, start) - first)
+        if margin == 0 or not damaged.any():
+            return damaged[own].astype(np.float32)
+        near = ndimage.binary_dilation(damaged, structure=NEIGHBOURS, iterations=margin)[own]
+        faint = self._rule.faint * low
+        ramp = ((_magnitude(self._change[rows]) - faint) / (low - faint)).clip(0, 1)
+        return np.where(damaged[own], 1, np.where(near, ramp, 0)).astype(np.float32)
 
 
-def found_weight(probability: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The same from a network that says itself where it found damage.
+class FoundWeight:
+    """The same, 0 or 1, from a network that says itself where it found damage.
 
     Args:
         probability: (H, W), of a pixel being lost.
-
-    Returns:
-        (H, W), 0 or 1.
+        make: makes room for what is kept of every pixel.
     """
-    return _regions(probability, LIKELY, CERTAIN, 1).astype(np.float32)
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, probability: Rows, make: Make = np.empty) -> None:
+        self.shape = probability.shape[:2]
+        self._damaged = make(self.shape, np.uint8)
+        for rows in bands(*self.shape):
+            self._damaged[rows] = _levels(probability[rows], LIKELY, CERTAIN)
+        keep_regions(self._damaged, counted=2, enough=1, structure=CROSS)
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
+        """The weights of some rows."""
+        return self._damaged[rows].astype(np.float32)
 
 
-def _quiet(strength: NDArray[np.float32]) -> float:
+def damage_weight(
+    change: NDArray[np.float32], rule: MaskRule = DEFAULT_RULE
+) -> NDArray[np.float32]:
+    """``DamageWeight`` as a whole, (H, W)."""
+    return DamageWeight(change, rule)[:]
+
+
+def found_weight(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``FoundWeight`` as a whole, (H, W)."""
+    return FoundWeight(probability)[:]
+
+
+def _magnitude(change: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w), the largest change of any channel, on the 0..255 scale."""
+    return np.abs(change).max(axis=2) * 255
+
+
+def _quiet(change: Rows, averaged: WritableRows) -> tuple[float, float]:
+    """Strength of the change of the quietest fifth, and of its average, which is computed."""
     # Not the median: half of a picture may be lost.
-    return float(np.quantile(strength, 0.2))
+    strengths, averages = Quantiles(), Quantiles()
+    for rows in bands(*change.shape[:2]):
+        first = max(rows.start - _REACH, 0)
+        around = change[first : rows.stop + _REACH]
+        own = slice(rows.start - first, rows.stop - first)
+        smooth = ndimage.gaussian_filter(around, (SPREAD, SPREAD, 0))[own]
+        averaged[rows] = average = np.abs(smooth).max(axis=2)
+        strengths.add(_magnitude(around[own]))
+        averages.add(average)
+    return strengths.at(0.2), averages.at(0.2)
 
 
-def _regions(
-    strength: NDArray[np.float32], low: float, high: float, smallest: int
-) -> NDArray[np.bool_]:
-    strong = np.asarray(apply_hysteresis_threshold(strength, low, high), bool)
-    regions = np.empty(strong.shape, np.int32)
-    ndimage.label(strong, structure=NEIGHBOURS, output=regions)
-    sizes = np.bincount(regions.ravel())
-    sizes[0] = 0
-    return (sizes >= smallest)[regions]
+def _levels(strength: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+    """2 where damage is certain, 1 where it is likely beside what is certain, else 0."""
+    return (strength > low).astype(np.uint8) + (strength > high)
 
 
 NOISY = 7.0
 """A scan whose noise exceeds this standard deviation (0..255 scale) may be noisy as a whole."""
 
 
-def is_noisy(
-    picture: NDArray[np.float32], change: NDArray[np.float32], weight: NDArray[np.float32]
-) -> bool:
+def is_noisy(picture: Rows, change: Rows, weight: Rows) -> bool:
     """Whether a scan is noisy as a whole, and the network has learned to remove such noise.
 
     Fine texture alone does not count: what the network takes away outside the losses must be
@@ -115,19 +167,23 @@ def is_noisy(
     Args:
         picture: (H, W, 3), RGB in [0, 1].
         change: (H, W, 3), what the network proposes.
-        weight: (H, W), the damage found by ``damage_weight``.
+        weight: (H, W), the damage found.
     """
-    sound = weight == 0
-    if min(picture.shape[:2]) < 16 or sound.mean() < 0.1:
+    height, width = picture.shape[:2]
+    sound = sum(int(np.count_nonzero(weight[rows] == 0)) for rows in bands(height, width))
+    if min(height, width) < 16 or sound < 0.1 * height * width:
         return False
-    before = noise_level(picture, sound)
+    before = noise_level(picture, weight)
     if before <= NOISY:
         return False
-    taken = float(np.sqrt(np.square(change[sound]).mean()) * 255)
-    return taken < 1.2 * before and noise_level(picture + change, sound) < 0.4 * before
+    taken = 0.0
+    for rows in bands(height, width):
+        taken += float(np.square(change[rows][weight[rows] == 0], dtype=np.float64).sum())
+    taken = 255 * (taken / (3 * sound)) ** 0.5
+    return taken < 1.2 * before and noise_level(picture, weight, change) < 0.4 * before
 
 
-def noise_level(picture: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+def noise_level(picture: Rows, weight: Rows, change: Rows | None = None) -> float:
     """Robust standard deviation of the finest diagonal detail, on the 0..255 scale.
 
     D. Donoho and I. Johnstone, "Ideal spatial adaptation by wavelet shrinkage" (1994): the median
@@ -135,12 +191,16 @@ def noise_level(picture: NDArray[np.float32], where: NDArray[np.bool_]) -> float
 
     Args:
         picture: (H, W, 3), RGB in [0, 1].
-        where: (H, W), the pixels that count.
+        weight: (H, W), 0 for the pixels that count.
+        change: (H, W, 3), added to the picture first.
     """
-    rows, columns = (size // 2 * 2 for size in picture.shape[:2])
-    p = picture[:rows, :columns]
-    detail = (p[::2, ::2] - p[1::2, ::2] - p[::2, 1::2] + p[1::2, 1::2]) / 2
-    counts = where[:rows:2, :columns:2] & where[1:rows:2, 1:columns:2]
-    if not counts.any():
-        return 0.0
-    return float(np.median(np.abs(detail[counts]), axis=0).mean() / 0.6745 * 255)
+    details = [Quantiles() for _ in range(3)]
+    for rows in bands(*picture.shape[:2], multiple=2):
+        p = picture[rows] if change is None else picture[rows] + change[rows]
+        p = p[: len(p) // 2 * 2, : p.shape[1] // 2 * 2]
+        sound = weight[rows][: p.shape[0], : p.shape[1]] == 0
+        counts = sound[::2, ::2] & sound[1::2, 1::2]
+        detail = np.abs(p[::2, ::2] - p[1::2, ::2] - p[::2, 1::2] + p[1::2, 1::2])[counts] / 2
+        for channel, values in enumerate(details):
+            values.add(detail[:, channel])
+    return sum(values.at(0.5) for values in details) / 3 / 0.6745 * 255
