@@ -87,8 +87,7 @@ class StoredRows:
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self._row_bytes = int(np.prod(shape[1:])) * self.dtype.itemsize
         if not path.exists() or path.stat().st_size != self.nbytes:
-            with path.open("wb") as file:
-                _reserve(file.fileno(), self.nbytes)
+            self.clear()
 
     @property
     def nbytes(self) -> int:
@@ -108,6 +107,12 @@ class StoredRows:
     def __setitem__(self, rows: slice, values: Any) -> None:
         """Write rows to the file."""
         self[rows][...] = values
+
+    def clear(self) -> None:
+        """Make the file anew, all zero."""
+        self.path.unlink(missing_ok=True)
+        with self.path.open("wb") as file:
+            _reserve(file.fileno(), self.nbytes)
 
     def flush(self) -> None:
         """Wait until the file is on the disk."""
@@ -152,52 +157,55 @@ class DerivedRows:
         self.shape = shape
         self.dtype: np.dtype[Any] = np.dtype(dtype)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the whole array."""
-        return int(np.prod(self.shape)) * self.dtype.itemsize
-
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         """The rows, computed."""
         return self._compute(self._base[rows])
 
 
 class TurnedRows:
-    """A picture's rows after turning it by an EXIF orientation, or the rows before that.
+    """The rows of a picture that is turned upright, to be read and written.
 
     Args:
-        base: (H, W, ...), on the disk or in memory: each band may ask for all of its rows.
+        base: (H, W, ...) as stored, on the disk or in memory: a band may need all of its rows.
         orientation: EXIF orientation, 1 to 8.
-        back: False from stored order to upright, True from upright to stored order.
     """
 
-    def __init__(self, base: Rows, orientation: int, *, back: bool = False) -> None:
+    def __init__(self, base: Rows, orientation: int) -> None:
         self._base = base
         self._swapped = orientation >= 5
-        # Orientations 6 and 8, quarter turns, are each other's inverse.
-        self._orientation = {6: 8, 8: 6}.get(orientation, orientation) if back else orientation
+        self._orientation = orientation
         height, width = base.shape[:2]
         size = (width, height) if self._swapped else (height, width)
         self.shape: tuple[int, ...] = (*size, *base.shape[2:])
         self.dtype: np.dtype[Any] = base.dtype
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the whole array."""
-        return int(np.prod(self.shape)) * self.dtype.itemsize
-
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         """The rows, copied together from the base."""
         start, stop, _ = rows.indices(self.shape[0])
-        stop = max(start, stop)
-        turned_over = self._orientation in (3, 4, 7, 8)
-        mirrored = self._orientation in (2, 3, 6, 7)
-        first, last = (
-            (self.shape[0] - stop, self.shape[0] - start) if turned_over else (start, stop)
-        )
+        turned_over, mirrored, first, last = self._places(start, max(start, stop))
         part = self._columns(first, last) if self._swapped else self._base[first:last]
         part = part[::-1] if turned_over else part
         return part[:, ::-1] if mirrored else part
+
+    def __setitem__(self, rows: slice, values: NDArray[Any]) -> None:
+        """Set the rows in the base, which must be writable."""
+        start, stop, _ = rows.indices(self.shape[0])
+        turned_over, mirrored, first, last = self._places(start, max(start, stop))
+        part = values[::-1] if turned_over else values
+        part = part[:, ::-1] if mirrored else part
+        if not self._swapped:
+            self._base[first:last][...] = part
+            return
+        for band in bands(*self._base.shape[:2]):
+            self._base[band][:, first:last] = part[:, band].swapaxes(0, 1)
+
+    def _places(self, start: int, stop: int) -> tuple[bool, bool, int, int]:
+        """Whether rows and columns run backwards; which rows (columns) of the base these are."""
+        turned_over = self._orientation in (3, 4, 7, 8)
+        mirrored = self._orientation in (2, 3, 6, 7)
+        height = self.shape[0]
+        first, last = (height - stop, height - start) if turned_over else (start, stop)
+        return turned_over, mirrored, first, last
 
     def _columns(self, first: int, last: int) -> NDArray[Any]:
         """Columns of the base, as rows."""

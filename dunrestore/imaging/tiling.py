@@ -124,11 +124,17 @@ def _weights(origins: tuple[int, ...], size: int) -> list[NDArray[np.float32]]:
 
 def extract(picture: NDArray[np.float32], tile: Tile) -> NDArray[np.float32]:
     """The tile's pixels (rows, columns, C) of a picture (H, W, C), reflected beyond its edges."""
-    rows = _reflected(tile.top, tile.size[0], picture.shape[0])
-    columns = _reflected(tile.left, tile.size[1], picture.shape[1])
+    rows, columns = places(tile, *picture.shape[:2])
     if isinstance(rows, slice) and isinstance(columns, slice):
         return picture[rows, columns]
     return picture[rows][:, columns]
+
+
+def places(
+    tile: Tile, height: int, width: int
+) -> tuple[slice | NDArray[np.int64], slice | NDArray[np.int64]]:
+    """Which rows and which columns of a picture a tile holds, reflected beyond its edges."""
+    return _reflected(tile.top, tile.size[0], height), _reflected(tile.left, tile.size[1], width)
 
 
 def _reflected(start: int, size: int, length: int) -> slice | NDArray[np.int64]:

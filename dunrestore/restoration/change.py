@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from dunrestore.models.runner import Runner, size_multiple
 from dunrestore.restoration.options import RestoreOptions
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 WINDOW = 96
 """Side of the statistics window of tiled runs, measured in docs/decisions.md."""
@@ -78,21 +81,65 @@ def propose(
     Raises:
         MemoryExhaustedError: if an explicit tile, or the smallest automatic one, does not fit.
     """
+    size = (picture.shape[0], picture.shape[1])
+
+    def run(runner: Runner, plan: tiling.Plan) -> NDArray[np.float32]:
+        return _run(picture, runner, plan, options.batch_size, progress)
+
+    change, how = compute(run, size, network, options)
+    damage = change[..., 3] if change.shape[2] == 4 else None
+    return Proposal(
+        change[..., :3], damage, how.tile, how.overlap, how.device, how.precision, how.tiles_redone
+    )
+
+
+@dataclass(frozen=True)
+class Computed:
+    """How a change was computed; the attributes of ``Proposal``."""
+
+    tile: int
+    overlap: int
+    device: str
+    precision: str
+    tiles_redone: int
+
+
+def compute(
+    run: Callable[[Runner, tiling.Plan], T],
+    size: tuple[int, int],
+    network: nn.Module,
+    options: RestoreOptions,
+    tile: int | None = None,
+) -> tuple[T, Computed]:
+    """Run a network on all tiles of a picture; with smaller ones when memory runs out.
+
+    Args:
+        run: computes the tiles of a plan.
+        size: (rows, columns) of the picture.
+        network: a restoring network.
+        options: tiles, device and precision.
+        tile: what automatic tiles begin with; None to fit the memory.
+
+    Returns:
+        What ``run`` returned, and how it was computed.
+
+    Raises:
+        MemoryExhaustedError: if an explicit tile, or the smallest automatic one, does not fit.
+    """
     device = choose_device(options.device)
     dtype = choose_precision(options.precision, device)
     whole = options.tile == 0
     runner = Runner(network, device, dtype, window=None if whole else WINDOW)
     multiple = size_multiple(network)
-    tile = options.tile
-    if tile is None:
+    if options.tile is not None:
+        tile = options.tile
+    elif tile is None:
         tile = automatic_tile(network, device, dtype, options.batch_size)
     while True:
         overlap = _overlap(options, tile, multiple)
-        plan = tiling.plan(
-            *picture.shape[:2], tile=None if whole else tile, overlap=overlap, multiple=multiple
-        )
+        plan = tiling.plan(*size, tile=None if whole else tile, overlap=overlap, multiple=multiple)
         try:
-            change = _run(picture, runner, plan, options.batch_size, progress)
+            result = run(runner, plan)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -100,9 +147,8 @@ def propose(
             log.warning("out of memory; trying again with tiles of %d pixels", tile)
             continue
         name = str(dtype).removeprefix("torch.")
-        damage = change[..., 3] if change.shape[2] == 4 else None
         side = 0 if whole else tile
-        return Proposal(change[..., :3], damage, side, overlap, str(device), name, runner.redone)
+        return result, Computed(side, overlap, str(device), name, runner.redone)
 
 
 def automatic_tile(
@@ -164,11 +210,25 @@ def _changes(
     batch_size: int,
     progress: Progress | None,
 ) -> Iterator[tuple[tiling.Tile, NDArray[np.float32]]]:
-    tiles = plan.tiles()
     done = 0
-    while batch := list(islice(tiles, batch_size)):
+    if progress is not None:
+        progress(done, plan.count, plan.height * plan.width)
+    for batch in batches(plan, batch_size):
         stack = np.stack([tiling.extract(picture, tile) for tile in batch])
         yield from zip(batch, runner.change(stack), strict=True)
         done += len(batch)
         if progress is not None:
             progress(done, plan.count, plan.height * plan.width)
+
+
+def batches(plan: tiling.Plan, size: int, first_row: int = 0) -> Iterator[list[tiling.Tile]]:
+    """Tiles that are computed together, from one row of tiles each.
+
+    Args:
+        plan: the tiles.
+        size: how many at most.
+        first_row: earlier rows of tiles are left out.
+    """
+    for _, row in islice(groupby(plan.tiles(), lambda tile: tile.row), first_row, None):
+        while batch := list(islice(row, size)):
+            yield batch

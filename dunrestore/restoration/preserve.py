@@ -5,6 +5,7 @@ and a plain margin around them would touch several percent of sound pixels.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +132,13 @@ def found_weight(probability: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _magnitude(change: NDArray[np.float32]) -> NDArray[np.float32]:
     """(h, w), the largest change of any channel, on the 0..255 scale."""
-    return np.abs(change).max(axis=2) * 255
+    return _largest(change) * 255
+
+
+def _largest(change: NDArray[Any]) -> NDArray[np.float32]:
+    # Thrice as fast as a maximum over the last axis.
+    size = np.abs(change)
+    return np.maximum(np.maximum(size[..., 0], size[..., 1]), size[..., 2])
 
 
 def _quiet(change: Rows, averaged: WritableRows) -> tuple[float, float]:
@@ -143,7 +150,7 @@ def _quiet(change: Rows, averaged: WritableRows) -> tuple[float, float]:
         around = change[first : rows.stop + _REACH]
         own = slice(rows.start - first, rows.stop - first)
         smooth = ndimage.gaussian_filter(around, (SPREAD, SPREAD, 0))[own]
-        averaged[rows] = average = np.abs(smooth).max(axis=2)
+        averaged[rows] = average = _largest(smooth)
         strengths.add(_magnitude(around[own]))
         averages.add(average)
     return strengths.at(0.2), averages.at(0.2)

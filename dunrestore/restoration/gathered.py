@@ -1,0 +1,172 @@
+"""The change of a large picture, gathered on the disk row of tiles by row of tiles.
+
+The same sums in the same order as ``change.propose`` makes in memory, so the same bytes.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dunrestore.imaging import tiling
+from dunrestore.imaging.picture import Encoding
+from dunrestore.imaging.pixels import samples_to_rgb
+from dunrestore.imaging.rows import Rows, StoredRows, bands
+from dunrestore.imaging.tiling import Tile
+from dunrestore.models.runner import Runner
+from dunrestore.restoration.change import Progress, batches
+from dunrestore.restoration.work_folder import WorkFolder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What is to be restored: one page's samples, upright."""
+
+    samples: Rows
+    """(H, W, C)."""
+    encoding: Encoding
+    lost: NDArray[np.bool_] | None = None
+    """(H, W), where it is known to be lost."""
+
+
+class Gathering:
+    """The work on one page, kept in a folder.
+
+    Args:
+        scan: the page.
+        work: the folder.
+        name: what the page's files are called in it.
+        channels: of what the network proposes: 3, or 4 with the probability of damage.
+    """
+
+    def __init__(self, scan: Scan, work: WorkFolder, name: str, channels: int) -> None:
+        self._scan, self._work, self._name = scan, work, name
+        self._shape = (*scan.samples.shape[:2], channels)
+
+    def begun(self) -> dict[str, Any]:
+        """How an earlier run computed the page, as far as it came; empty without one."""
+        return next(self._work.notes(event="plan", page=self._name), {})
+
+    def run(
+        self, runner: Runner, plan: tiling.Plan, batch_size: int, progress: Progress | None
+    ) -> StoredRows:
+        """Compute all tiles, or those that are still to be computed.
+
+        Args:
+            runner: the network.
+            plan: the tiles.
+            batch_size: tiles that are computed together.
+            progress: told of the tiles that were there already, then of each finished batch.
+
+        Returns:
+            (H, W, channels) float32, as ``Runner.change`` gives it, blended.
+        """
+        change = self._work.array(f"{self._name}-change", self._shape, np.float32)
+        finished = self._resume(runner, plan, change)
+        done = finished * len(plan.lefts)
+        if progress is not None:
+            progress(done, plan.count, plan.height * plan.width)
+        window = _Window(self._scan, plan, self._work.array)
+        for batch in batches(plan, batch_size, finished):
+            proposed = runner.change(np.stack([window.tile(tile) for tile in batch]))
+            for tile, pixels in zip(batch, proposed, strict=True):
+                _add(change, plan, tile, pixels)
+            done += len(batch)
+            if batch[-1].column == len(plan.lefts) - 1:
+                self._finish_row(batch[-1].row, plan, change, runner.redone)
+            if progress is not None:
+                progress(done, plan.count, plan.height * plan.width)
+        window.delete()
+        return change
+
+    def _resume(self, runner: Runner, plan: tiling.Plan, change: StoredRows) -> int:
+        """How many rows of tiles are finished; what an unfinished one left is undone."""
+        wanted = {
+            "event": "plan",
+            "page": self._name,
+            "tile_size": list(plan.tile_size),
+            "tops": list(plan.tops),
+            "lefts": list(plan.lefts),
+            "device": str(runner.device),
+            "precision": str(runner.dtype).removeprefix("torch."),
+        }
+        if self.begun() != wanted:
+            self._work.forget(page=self._name)
+            self._work.note(wanted)
+            change.clear()
+            return 0
+        rows = list(self._work.notes(event="row", page=self._name))
+        finished = len(rows)
+        if rows:
+            runner.redone = rows[-1]["redone"]
+            log.info("%d of %d rows of tiles are there already", finished, len(plan.tops))
+        if finished == len(plan.tops):
+            return finished
+        top = plan.tops[finished]
+        kept = self._work.load(self._kept(finished)) if finished else np.empty((0,))
+        change[top : top + len(kept)] = kept
+        for band in bands(max(plan.tile_size[0] - len(kept), 0), plan.width):
+            first = top + len(kept) + band.start
+            change[first : first + band.stop - band.start] = 0
+        return finished
+
+    def _finish_row(self, row: int, plan: tiling.Plan, change: StoredRows, redone: int) -> None:
+        change.flush()
+        if row + 1 < len(plan.tops):
+            # The next row of tiles adds to these; should it be interrupted, they are needed again.
+            shared = change[plan.tops[row + 1] : plan.tops[row] + plan.tile_size[0]]
+            self._work.save(self._kept(row + 1), shared)
+        self._work.note({"event": "row", "page": self._name, "row": row, "redone": redone})
+        self._work.delete(self._kept(row))
+
+    def _kept(self, row: int) -> str:
+        return f"{self._name}-begun-{row}.npy"
+
+
+def _add(change: StoredRows, plan: tiling.Plan, tile: Tile, pixels: NDArray[np.float32]) -> None:
+    """Add a tile, weighted, as ``tiling.blend`` does."""
+    weight = plan.row_weights[tile.row][:, None] * plan.column_weights[tile.column]
+    weighted = pixels * weight[..., None]
+    part = change[tile.top : tile.top + plan.tile_size[0]]
+    part = part[:, tile.left : tile.left + plan.tile_size[1]]
+    part += weighted[: part.shape[0], : part.shape[1]]
+
+
+class _Window:
+    """The rows around one row of tiles, decoded."""
+
+    def __init__(self, scan: Scan, plan: tiling.Plan, make: Callable[..., StoredRows]) -> None:
+        self._scan = scan
+        # Beyond the lower edge a tile holds rows from above it.
+        shape = (2 * plan.tile_size[0], *scan.samples.shape[1:])
+        self._stored = make("window", shape, scan.samples.dtype)
+        self._held = range(0)
+
+    def tile(self, tile: Tile) -> NDArray[np.float32]:
+        """The pixels (rows, columns, 3) of a tile; 4 with what is known to be lost."""
+        rows, columns = tiling.places(tile, *self._scan.samples.shape[:2])
+        ends = (rows.start, rows.stop) if isinstance(rows, slice) else (rows.min(), rows.max() + 1)
+        needed = range(*map(int, ends))
+        if self._held != needed:
+            self._move(needed)
+        inside = slice(0, len(needed)) if isinstance(rows, slice) else rows - needed.start
+        rgb = samples_to_rgb(self._stored[:][inside][:, columns], self._scan.encoding)
+        if self._scan.lost is None:
+            return rgb
+        lost = self._scan.lost[rows][:, columns, None].astype(np.float32)
+        return np.concatenate([rgb, lost], axis=2)
+
+    def _move(self, rows: range) -> None:
+        for band in bands(len(rows), self._scan.samples.shape[1]):
+            part = self._scan.samples[rows.start + band.start : rows.start + band.stop]
+            self._stored[band] = part
+        self._held = rows
+
+    def delete(self) -> None:
+        """Delete the file."""
+        self._stored.delete()
