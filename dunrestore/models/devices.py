@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from dunrestore.errors import UsageError
+from dunrestore.models import measurements
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,15 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def choose_devices(names: str) -> list[torch.device]:
+    """The devices of a list such as ``cuda:0,cuda:1``; one named twice counts twice.
+
+    Raises:
+        UsageError: if one is unknown or not present.
+    """
+    return [choose_device(name.strip()) for name in names.split(",")]
+
+
 def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
     """The dtype that convolutions run in; ``auto`` takes the faster of float32 and bfloat16."""
     if name != "auto":
@@ -67,20 +77,37 @@ def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
 
 
 @cache
-@torch.inference_mode()
 def _bfloat16_pays_on_cpu() -> bool:
-    # Measured, not looked up: processors without matrix units emulate bfloat16 slowly. The best
-    # of interleaved runs, so that a busy machine does not decide.
-    best = {torch.float32: float("inf"), torch.bfloat16: float("inf")}
+    threads = torch.get_num_threads()
+    stored = measurements.read_section(threads).get("convolution_seconds")
+    try:
+        seconds = {name: float(stored[name]) for name in ("float32", "bfloat16")}  # pyright: ignore[reportOptionalSubscript]
+    except (TypeError, KeyError, ValueError):
+        seconds = measure_convolutions()
+    return seconds["bfloat16"] < 0.8 * seconds["float32"]
+
+
+@torch.inference_mode()
+def measure_convolutions() -> dict[str, float]:
+    """Seconds that the processor takes for a convolution by precision; kept for this machine.
+
+    Measured, not looked up: processors without matrix units emulate bfloat16 slowly. The best of
+    interleaved runs, so that a busy machine does not decide.
+    """
+    best = {"float32": float("inf"), "bfloat16": float("inf")}
     for _ in range(8):
-        for dtype in best:
+        for name in best:
+            dtype = getattr(torch, name)
             x = torch.rand(1, 64, 96, 96).to(dtype).to(memory_format=torch.channels_last)
             weight = torch.rand(64, 64, 3, 3).to(dtype).to(memory_format=torch.channels_last)
             start = time.perf_counter()
             F.conv2d(x, weight, padding=1)
-            best[dtype] = min(best[dtype], time.perf_counter() - start)
+            best[name] = min(best[name], time.perf_counter() - start)
     log.debug("a convolution takes %s s", best)
-    return best[torch.bfloat16] < 0.8 * best[torch.float32]
+    measurements.store(
+        torch.get_num_threads(), convolution_seconds=best, convolution_date=measurements.now()
+    )
+    return best
 
 
 def free_memory(device: torch.device) -> int:
