@@ -49,6 +49,7 @@ class RecipeName(StrEnum):
     PAPER_LOW = "paper-low"
     PAPER_EXTREME = "paper-extreme"
     MURAL = "mural"
+    LOSSES = "losses"
     ROBUST = "robust"
 
 

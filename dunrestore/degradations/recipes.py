@@ -121,6 +121,17 @@ RECIPES: dict[str, Recipe] = {
         jpeg=(75, 95),
         jpeg_probability=0.5,
     ),
+    "losses": Recipe(
+        (
+            Damage("random-walk", (0.02, 0.35), _WHITE_AND_OTHERS, probability=0.8),
+            Damage("flakes", (0.02, 0.20), FILLS, probability=0.2),
+            Damage("cracks", (0.005, 0.04), ("dark", "plaster", "white"), probability=0.1),
+        ),
+        gaussian=(0, 20),
+        gaussian_probability=0.2,
+        jpeg=(25, 95),
+        jpeg_probability=0.2,
+    ),
     "robust": Recipe(
         (
             Damage("stains", (0.05, 0.30), probability=0.10),
@@ -135,7 +146,9 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 """``challenge``: the challenge's losses. ``paper-low``, ``paper-extreme``: the noise of the paper's
-Table III. ``mural``: what murals suffer. ``robust``: what training needs to learn all of it."""
+Table III. ``mural``: what murals suffer. ``losses``: what training needs to learn to find losses of
+any colour, but nothing that still shows the paint. ``robust``: what training needs to learn all of
+it."""
 
 
 def degrade(picture: NDArray[np.float32], recipe: Recipe, rng: np.random.Generator) -> Degraded:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dunrestore.degradations.recipes import Recipe
 
 StageName = Literal["car", "hinet-dr", "hinet-db", "arin", "arin-joint", "arin-guided"]
-RecipeName = Literal["challenge", "paper-low", "paper-extreme", "mural", "robust"]
+RecipeName = Literal["challenge", "paper-low", "paper-extreme", "mural", "losses", "robust"]
 
 
 def _value(default: Any, text: str) -> Any:
