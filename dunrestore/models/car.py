@@ -5,12 +5,15 @@ arXiv 1907.12904. State-dict names are those of the published checkpoints: ``kgn
 resampling kernels, ``usn`` scales up.
 """
 
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dunrestore.models.convolution import Conv, is_fused
 from dunrestore.models.edsr import EDSR, EDSRConfig, MeanShift
 
 STRIDE = 8
@@ -114,8 +117,13 @@ def round_to_8_bits(x: Tensor) -> Tensor:
     return _RoundTo8Bits.apply(x)  # pyright: ignore[reportReturnType, reportUnknownVariableType]
 
 
-def _conv(cin: int, cout: int, size: int = 3) -> list[nn.Module]:
-    return [nn.ReflectionPad2d(size // 2), nn.Conv2d(cin, cout, size)]
+def _conv(cin: int, cout: int, size: int = 3, slope: float | None = None) -> Conv:
+    return Conv(cin, cout, size, padding=size // 2, reflect=True, slope=slope)
+
+
+def _layers(layers: Mapping[int, nn.Module]) -> nn.Sequential:
+    # The checkpoints' names count paddings and activations, which are part of a layer here.
+    return nn.Sequential(OrderedDict((str(place), layer) for place, layer in layers.items()))
 
 
 class DownsampleBlock(nn.Module):
@@ -123,7 +131,7 @@ class DownsampleBlock(nn.Module):
 
     def __init__(self, cin: int, cout: int) -> None:
         super().__init__()
-        self.downsample = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * cin, cout, 1))
+        self.downsample = nn.Sequential(nn.PixelUnshuffle(2), Conv(4 * cin, cout, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, cin, H, W) -> (B, cout, H/2, W/2)."""
@@ -136,7 +144,7 @@ class UpsampleBlock(nn.Module):
     def __init__(self, channels: int, factor: int) -> None:
         super().__init__()
         self.upsample = nn.Sequential(
-            nn.Conv2d(channels, channels * factor**2, 1), nn.PixelShuffle(factor)
+            Conv(channels, channels * factor**2, 1), nn.PixelShuffle(factor)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -149,13 +157,14 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.transform = nn.Sequential(
-            *_conv(channels, channels), nn.LeakyReLU(0.2), *_conv(channels, channels)
+        self.transform = _layers(
+            {1: _conv(channels, channels, slope=0.2), 4: _conv(channels, channels)}
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, c, H, W) -> (B, c, H, W)."""
-        return x + self.transform(x)
+        first, second = self.transform
+        return second(first(x), x)
 
 
 class KernelGenerator(nn.Module):
@@ -165,7 +174,7 @@ class KernelGenerator(nn.Module):
         super().__init__()
         w, k2 = config.width, config.kernel**2
         self.sub_mean = MeanShift(-1.0)
-        self.ds_1 = nn.Sequential(*_conv(3, w // 2, 5), nn.LeakyReLU(0.2))
+        self.ds_1 = _layers({1: _conv(3, w // 2, 5, slope=0.2)})
         self.ds_2 = DownsampleBlock(w // 2, w)
         self.ds_4 = DownsampleBlock(w, w)
         self.res_4 = nn.Sequential(*(ResidualBlock(w) for _ in range(config.residual_blocks)))
@@ -180,7 +189,8 @@ class KernelGenerator(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Kernels (taps sum to one), horizontal and vertical offsets in [-1, 1]."""
         features = self.ds_4(self.ds_2(self.ds_1(self.sub_mean(x))))
-        features = self.ds_8(features + self.res_4(features))
+        residual = self.res_4(features.clone() if is_fused(features) else features)
+        features = self.ds_8(features + residual)
         kernels = self.kernels_weight(self.kernels_trunk(features)).float().clamp(1e-6, 1.0)
         kernels = kernels / kernels.sum(dim=1, keepdim=True).clamp_min(1e-6)
         offsets = self.offsets_trunk(features)
@@ -189,15 +199,14 @@ class KernelGenerator(nn.Module):
 
 
 def _trunk(channels: int, factor: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for _ in range(3):
-        layers += [*_conv(channels, channels), nn.ReLU()]
-    layers += [UpsampleBlock(channels, factor), *_conv(channels, channels), nn.ReLU()]
-    return nn.Sequential(*layers)
+    layers: dict[int, nn.Module] = {i: _conv(channels, channels, slope=0) for i in (1, 4, 7)}
+    layers[9] = UpsampleBlock(channels, factor)
+    layers[11] = _conv(channels, channels, slope=0)
+    return _layers(layers)
 
 
 def _head(channels: int, taps: int) -> nn.Sequential:
-    return nn.Sequential(*_conv(channels, channels), nn.ReLU(), *_conv(channels, taps))
+    return _layers({1: _conv(channels, channels, slope=0), 4: _conv(channels, taps)})
 
 
 class CAR(nn.Module):

@@ -4,10 +4,13 @@ B. Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolutio
 arXiv 1707.02921. State-dict names are those of the published checkpoints.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from dunrestore.models.convolution import Conv, is_fused
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -48,6 +51,11 @@ class MeanShift(nn.Conv2d):
         self.bias.data = torch.tensor([sign * mean for mean in RGB_MEAN])
         self.requires_grad_(False)
 
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """(B, 3, H, W) -> (B, 3, H, W), in float32 at least: 8 bits of mantissa would show."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.to(self.weight.dtype))
+
 
 class ResBlock(nn.Module):
     """Two 3x3 convolutions, ReLU between, residual scaled by 0.1."""
@@ -55,14 +63,17 @@ class ResBlock(nn.Module):
     def __init__(self, features: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(features, features, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(features, features, 3, padding=1),
+            OrderedDict[str, nn.Module](
+                {
+                    "0": Conv(features, features, 3, padding=1, slope=0),
+                    "2": Conv(features, features, 3, padding=1, scale=RESIDUAL_SCALE),
+                }
+            )
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, f, H, W) -> (B, f, H, W)."""
-        return x + RESIDUAL_SCALE * self.body(x)
+        return self.body[1](self.body[0](x), x)
 
 
 class EDSR(nn.Module):
@@ -74,16 +85,19 @@ class EDSR(nn.Module):
         f = config.features
         self.sub_mean = MeanShift(-1.0)
         self.add_mean = MeanShift(1.0)
-        self.head = nn.Sequential(nn.Conv2d(3, f, 3, padding=1))
+        self.head = nn.Sequential(Conv(3, f, 3, padding=1))
         self.body = nn.Sequential(
-            *(ResBlock(f) for _ in range(config.blocks)), nn.Conv2d(f, f, 3, padding=1)
+            *(ResBlock(f) for _ in range(config.blocks)), Conv(f, f, 3, padding=1)
         )
         doublings: list[nn.Module] = []
         for _ in range(config.scale // 2):
-            doublings += [nn.Conv2d(f, 4 * f, 3, padding=1), nn.PixelShuffle(2)]
-        self.tail = nn.Sequential(nn.Sequential(*doublings), nn.Conv2d(f, 3, 3, padding=1))
+            doublings += [Conv(f, 4 * f, 3, padding=1), nn.PixelShuffle(2)]
+        self.tail = nn.Sequential(nn.Sequential(*doublings), Conv(f, 3, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Upscale ``x``."""
         head = self.head(self.sub_mean(x))
-        return self.add_mean(self.tail(self.body(head) + head))
+        features = head.clone() if is_fused(head) else head  # the blocks add into what they get
+        for block in self.body[:-1]:
+            features = block(features)
+        return self.add_mean(self.tail(self.body[-1](features, head)))

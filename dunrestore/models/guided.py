@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dunrestore.models.convolution import Conv
 from dunrestore.models.hinet import Block, HINet, HINetConfig, UpBlock
 
 
@@ -48,7 +49,7 @@ class Finder(nn.Module):
         plain = HINetConfig(width=width, depth=depth, hin_first=depth, hin_last=depth)
         widths = [width * 2**level for level in range(depth)]
         inputs = [width, *widths[:-1]]
-        self.first = nn.Conv2d(3, width, 3, padding=1)
+        self.first = Conv(3, width, 3, padding=1)
         self.down_path = nn.ModuleList(
             Block(cin, cout, plain, level, stage=1)
             for level, (cin, cout) in enumerate(zip(inputs, widths, strict=True))
@@ -57,7 +58,7 @@ class Finder(nn.Module):
             UpBlock(cin, cout, plain.slope)
             for cin, cout in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
-        self.last = nn.Conv2d(width, 1, 3, padding=1)
+        self.last = Conv(width, 1, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits; above zero where the picture is lost."""

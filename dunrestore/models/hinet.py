@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dunrestore.models.convolution import Conv
 from dunrestore.models.normalisation import InstanceNorm
 
 
@@ -59,19 +60,17 @@ class Block(nn.Module):
         super().__init__()
         self.slope = config.slope
         last = level == config.depth - 1
-        self.identity = nn.Conv2d(cin, cout, 1)
-        self.conv_1 = nn.Conv2d(cin, cout, 3, padding=1)
-        self.conv_2 = nn.Conv2d(cout, cout, 3, padding=1)
-        self.norm = None
-        if config.hin_first <= level <= config.hin_last:
-            self.norm = InstanceNorm(cout // 2, level)
-        self.downsample = (
-            None if last else nn.Conv2d(cout, cout, 4, stride=2, padding=1, bias=False)
-        )
+        normalised = config.hin_first <= level <= config.hin_last
+        slope = None if normalised else config.slope  # it follows the normalisation
+        self.identity = Conv(cin, cout, 1)
+        self.conv_1 = Conv(cin, cout, 3, padding=1, slope=slope)
+        self.conv_2 = Conv(cout, cout, 3, padding=1, slope=config.slope)
+        self.norm = InstanceNorm(cout // 2, level) if normalised else None
+        self.downsample = None if last else Conv(cout, cout, 4, stride=2, padding=1, bias=False)
         self.csff_enc = self.csff_dec = None
         if stage == 2 and not last:
-            self.csff_enc = nn.Conv2d(cout, cout, 3, padding=1)
-            self.csff_dec = nn.Conv2d(cout, cout, 3, padding=1)
+            self.csff_enc = Conv(cout, cout, 3, padding=1)
+            self.csff_dec = Conv(cout, cout, 3, padding=1)
 
     def forward(
         self, x: Tensor, enc: Tensor | None = None, dec: Tensor | None = None
@@ -80,12 +79,11 @@ class Block(nn.Module):
         out = self.conv_1(x)
         if self.norm is not None:
             normalised, plain = out.chunk(2, dim=1)
-            out = torch.cat([self.norm(normalised), plain], dim=1)
-        out = F.leaky_relu(self.conv_2(F.leaky_relu(out, self.slope)), self.slope)
-        out = out + self.identity(x)
+            out = F.leaky_relu(torch.cat([self.norm(normalised), plain], dim=1), self.slope)
+        out = self.identity(x, self.conv_2(out))
         if enc is not None and dec is not None and self.csff_enc is not None:
             assert self.csff_dec is not None
-            out = out + self.csff_enc(enc) + self.csff_dec(dec)
+            out = self.csff_dec(dec, self.csff_enc(enc, out))
         return (out if self.downsample is None else self.downsample(out)), out
 
 
@@ -94,15 +92,13 @@ class ConvBlock(nn.Module):
 
     def __init__(self, cin: int, cout: int, slope: float) -> None:
         super().__init__()
-        self.slope = slope
-        self.identity = nn.Conv2d(cin, cout, 1)
-        self.conv_1 = nn.Conv2d(cin, cout, 3, padding=1)
-        self.conv_2 = nn.Conv2d(cout, cout, 3, padding=1)
+        self.identity = Conv(cin, cout, 1)
+        self.conv_1 = Conv(cin, cout, 3, padding=1, slope=slope)
+        self.conv_2 = Conv(cout, cout, 3, padding=1, slope=slope)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, cin, H, W) -> (B, cout, H, W)."""
-        out = F.leaky_relu(self.conv_1(x), self.slope)
-        return F.leaky_relu(self.conv_2(out), self.slope) + self.identity(x)
+        return self.identity(x, self.conv_2(self.conv_1(x)))
 
 
 class UpBlock(nn.Module):
@@ -123,9 +119,9 @@ class SAM(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, 3, 3, padding=1)
-        self.conv3 = nn.Conv2d(3, width, 3, padding=1)
+        self.conv1 = Conv(width, width, 3, padding=1)
+        self.conv2 = Conv(width, 3, 3, padding=1)
+        self.conv3 = Conv(3, width, 3, padding=1)
 
     def forward(self, features: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, w, H, W) and picture (B, 3, H, W) -> weighted features, stage picture."""
@@ -145,18 +141,18 @@ class HINet(nn.Module):
         self.config = config
         w, cin = config.width, config.in_channels
         widths = [w * 2**level for level in range(config.depth)]
-        self.conv_01 = nn.Conv2d(cin, w, 3, padding=1)
-        self.conv_02 = nn.Conv2d(cin, w, 3, padding=1)
+        self.conv_01 = Conv(cin, w, 3, padding=1)
+        self.conv_02 = Conv(cin, w, 3, padding=1)
         self.down_path_1 = nn.ModuleList(_down_path(widths, config, stage=1))
         self.down_path_2 = nn.ModuleList(_down_path(widths, config, stage=2))
         up = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.up_path_1 = nn.ModuleList(UpBlock(a, b, config.slope) for a, b in up)
         self.up_path_2 = nn.ModuleList(UpBlock(a, b, config.slope) for a, b in up)
-        self.skip_conv_1 = nn.ModuleList(nn.Conv2d(b, b, 3, padding=1) for _, b in up)
-        self.skip_conv_2 = nn.ModuleList(nn.Conv2d(b, b, 3, padding=1) for _, b in up)
+        self.skip_conv_1 = nn.ModuleList(Conv(b, b, 3, padding=1) for _, b in up)
+        self.skip_conv_2 = nn.ModuleList(Conv(b, b, 3, padding=1) for _, b in up)
         self.sam12 = SAM(w)
-        self.cat12 = nn.Conv2d(2 * w, w, 1)
-        self.last = nn.Conv2d(w, 3, 3, padding=1)
+        self.cat12 = Conv(2 * w, w, 1)
+        self.last = Conv(w, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Both stages' pictures, unclamped."""
