@@ -10,6 +10,7 @@ import dunrestore
 PACKAGE = Path(dunrestore.__file__).parent
 LAYERS = [
     {"cli"},
+    {"diagnosis"},
     {"benchmarking", "training", "restoration"},
     {"reports", "provenance"},
     {"checkpoints", "datasets"},

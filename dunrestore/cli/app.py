@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dunrestore import __version__
-from dunrestore.cli import bench, compare, console, models, noise, restore, train, verify
+from dunrestore.cli import bench, compare, console, doctor, models, noise, restore, train, verify
 from dunrestore.errors import DunrestoreError, ExitCode, file_access_error
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ app.command()(bench.bench)
 app.command()(compare.compare)
 app.command("train")(train.train)
 app.command()(noise.noise)
+app.command()(doctor.doctor)
 app.add_typer(models.app, name="models")
 
 

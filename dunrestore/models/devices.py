@@ -52,15 +52,6 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_devices(names: str) -> list[torch.device]:
-    """The devices of a list such as ``cuda:0,cuda:1``; one named twice counts twice.
-
-    Raises:
-        UsageError: if one is unknown or not present.
-    """
-    return [choose_device(name.strip()) for name in names.split(",")]
-
-
 def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
     """The dtype that convolutions run in; ``auto`` takes the faster of float32 and bfloat16."""
     if name != "auto":

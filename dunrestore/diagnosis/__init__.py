@@ -1,0 +1,1 @@
+"""Is this machine fit to restore? Checks that survive whatever is broken."""

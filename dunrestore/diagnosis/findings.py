@@ -1,0 +1,44 @@
+"""What a check finds, and how a check that fails becomes a finding."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+State = Literal["ok", "note", "problem", "broken"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the diagnosis."""
+
+    section: str
+    """devices, speed, memory, cache, models, versions or extras."""
+    name: str
+    value: str
+    state: State = "ok"
+    """``problem``: something does not work; ``broken``: nothing can be restored."""
+    advice: str = ""
+    """What to do about it."""
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The figures behind ``value``, for programs."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def one_line(error: BaseException) -> str:
+    """An error's first line, or its kind."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def isolated(section: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What a check finds; if it fails, that is the finding."""
+    found: list[Finding] = []
+    try:
+        for finding in check():
+            found.append(finding)  # noqa: PERF402 - what was found before it failed counts
+    except Exception as error:  # a broken installation raises anything
+        found.append(Finding(section, section, one_line(error), "problem"))
+    return found

@@ -1,0 +1,63 @@
+"""Models: whether those that are here are whole, and how fast the default one is."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from dunrestore.diagnosis.findings import Finding
+
+
+def models(default: str, cache_dir: Path | None) -> Iterator[Finding]:
+    """Verify the hash of every model that is here; say which ones others need."""
+    from dunrestore.checkpoints.store import Store
+    from dunrestore.checkpoints.verify import names_here, verify
+
+    store = Store(cache_dir)
+    here = names_here(store)
+    if default not in here:
+        advice = "install dunrestore again"
+        yield Finding("models", default, "the default model is missing", "broken", advice)
+    for name in here:
+        verdict = verify(store, name, run=False)
+        state = "ok" if verdict.passed else "broken" if name == default else "problem"
+        value = "whole" + (f"; {verdict.note}" if verdict.note else "")
+        advice = "" if verdict.passed else "pull, import or install it again; do not use it"
+        facts = {"sha256": verdict.sha256, "state": store.status(name).state}
+        yield Finding("models", name, verdict.problem or value, state, advice, facts)
+    if store.find("lpips-alexnet") is None:
+        advice = "`dunrestore models pull lpips-alexnet`, for the metric LPIPS"
+        yield Finding("models", "lpips-alexnet", "not fetched", "note", advice)
+
+
+def speeds(default: str, cache_dir: Path | None, seconds: float | None) -> Iterator[Finding]:
+    """Measure the default model on every device and precision; None shows what is stored."""
+    import psutil
+    import torch
+
+    from dunrestore.checkpoints.load import load
+    from dunrestore.checkpoints.self_test import present
+    from dunrestore.models import devices, measurements
+    from dunrestore.restoration import speed
+
+    model = load(default, cache_dir=cache_dir, offline=True)
+    failed: list[str] = []
+    if seconds is None:
+        stored = measurements.read_speeds(torch.get_num_threads())
+        found = [one for one in stored if one.model_sha256 == model.sha256]
+    else:
+        devices.measure_convolutions()
+        found, failed = speed.measure(model, present(), seconds)
+    for one in found:
+        value = f"{one.megapixels_a_second:.3f} megapixels/s, {one.model}, measured {one.date}"
+        yield Finding("speed", f"{one.device} {one.precision}", value, data=asdict(one))
+    for line in failed:
+        advice = "use another --device or --precision; update its driver"
+        yield Finding("speed", "failed", line, "problem", advice)
+    load1, cores = psutil.getloadavg()[0], os.cpu_count() or 1
+    if seconds is not None and load1 > cores + 1:
+        value = f"load {load1:.1f} on {cores} cores: the processor's figures are too low"
+        yield Finding("speed", "busy machine", value, "note", "run doctor again when it is idle")
+    if not found and not failed:
+        value = "not measured on this machine yet"
+        yield Finding("speed", model.name, value, "note", "run `dunrestore doctor`")

@@ -1,0 +1,120 @@
+"""The doctor: every check stands alone, whatever is broken."""
+
+import json
+import subprocess
+
+import pytest
+
+from dunrestore.cli.app import run
+from dunrestore.diagnosis import machine, software
+from dunrestore.diagnosis.findings import Finding, isolated
+from dunrestore.diagnosis.run import exit_code
+from dunrestore.errors import ExitCode
+from dunrestore.models import measurements
+from dunrestore.models.measurements import Speed
+
+
+@pytest.fixture(autouse=True)
+def no_torchvision(monkeypatch):
+    """Importing it takes seconds."""
+    monkeypatch.setattr(software, "_torchvision", lambda: Finding("extras", "torchvision", "fits"))
+
+
+def diagnosed(capsys, tmp_path):
+    code = run(["doctor", "--no-measure", "--json", "--cache-dir", str(tmp_path)])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_json_alone_stands_on_stdout(capsys, tmp_path):
+    code, told = diagnosed(capsys, tmp_path)
+    assert code == ExitCode.OK
+    assert told["works"] is True
+    sections = [finding["section"] for finding in told["findings"]]
+    assert list(dict.fromkeys(sections)) == [
+        "versions", "devices", "memory", "cache", "models", "speed", "extras",
+    ]  # fmt: skip
+    keys = {"section", "name", "value", "state", "advice", "data"}
+    assert all(set(finding) == keys for finding in told["findings"])
+    assert {"arin", "hinet-db"} <= {f["name"] for f in told["findings"] if f["section"] == "models"}
+
+
+@pytest.mark.parametrize("module", ["torch", "tifffile"])
+def test_a_broken_library_is_a_line_and_an_exit_code(capsys, tmp_path, monkeypatch, module):
+    real = software.importlib.import_module
+
+    def broken(name):
+        if name == module:
+            raise OSError("libfoo.so.1: cannot open shared object file")
+        return real(name)
+
+    monkeypatch.setattr(software.importlib, "import_module", broken)
+    code, told = diagnosed(capsys, tmp_path)
+    assert code == ExitCode.CONFIG
+    assert told["works"] is False
+    (line,) = [f for f in told["findings"] if f["state"] == "broken"]
+    assert line["name"] == module
+    assert "libfoo" in line["value"]
+    assert f"pip install --force-reinstall {module}" in line["advice"]
+
+
+def test_a_check_that_fails_leaves_the_others(capsys, tmp_path, monkeypatch):
+    def fails():
+        yield Finding("devices", "cpu", "some")
+        raise RuntimeError("driver\nlong story")
+
+    monkeypatch.setattr(machine, "devices", fails)
+    code, told = diagnosed(capsys, tmp_path)
+    found = [f for f in told["findings"] if f["section"] == "devices"]
+    assert [f["value"] for f in found] == ["some", "RuntimeError: driver"]
+    assert [f["state"] for f in found] == ["ok", "problem"]
+    assert code == ExitCode.OK
+
+
+def test_a_torchvision_of_another_torch_is_explained(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(software, "version_of", {"torchvision": "0.1", "torch": "2.9.1+cpu"}.get)
+    said = "Traceback\nRuntimeError: operator torchvision::nms does not exist\n\n"
+    ended = subprocess.CompletedProcess([], 1, "", said)
+    monkeypatch.setattr(software.subprocess, "run", lambda *_, **__: ended)
+    found = software._torchvision()
+    assert found.value == "RuntimeError: operator torchvision::nms does not exist"
+    assert '`pip install --force-reinstall torchvision "torch==2.9.1"`' in found.advice
+    assert found.state == "note"
+
+
+def test_a_cache_without_permission_is_told(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DUNRESTORE_CACHE_DIR", str(tmp_path / "file" / "below"))
+    found = list(machine.cache(None))
+    assert [one.state for one in found] == ["problem", "problem"]
+    assert "DUNRESTORE_CACHE_DIR" in found[0].advice
+
+
+def test_stored_speeds_are_shown(capsys, tmp_path, monkeypatch):
+    import torch
+
+    from dunrestore.checkpoints.store import embedded_index
+
+    monkeypatch.setenv("DUNRESTORE_CACHE_DIR", str(tmp_path))
+    sha256 = embedded_index()["arin"]
+    speed = Speed("arin", sha256, "cpu", "CPU", "bfloat16", 192, 0.5, "2026-11-24T00:00:00")
+    measurements.store_speeds(torch.get_num_threads(), [speed])
+    monkeypatch.setattr("dunrestore.cli.doctor.DEFAULT_MODEL", "arin")
+    _, told = diagnosed(capsys, tmp_path)
+    (line,) = [f for f in told["findings"] if f["section"] == "speed"]
+    assert line["data"]["megapixels_a_second"] == 0.5
+
+
+def test_exit_codes():
+    fine = Finding("models", "a", "")
+    assert exit_code([fine, Finding("x", "b", "", "problem")]) == ExitCode.OK
+    assert exit_code([fine, Finding("models", "b", "", "broken")]) == ExitCode.MODEL
+    assert exit_code([Finding("versions", "torch", "", "broken")]) == ExitCode.CONFIG
+
+
+def test_an_error_without_words_has_a_name():
+    def check():
+        raise ImportError
+        yield
+
+    assert [one.value for one in isolated("x", check)] == ["ImportError"]
