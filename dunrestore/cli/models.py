@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markdown import Markdown
 from rich.table import Table
 
 from dunrestore.cli import console
@@ -88,6 +87,8 @@ def show(
     facts = {"state": f"{status.state} ({_STATES[status.state]})", **cards.facts_of(status)}
     text = cards.render(status.name, cards.card_of(status), facts)
     if console.data.is_terminal:
+        from rich.markdown import Markdown  # takes its time
+
         console.data.print(Markdown(text), soft_wrap=False)
     else:
         console.data.print(text, markup=False, end="")

@@ -91,9 +91,10 @@ def print_plan(
             )
     about = estimate(planned, model, options)
     free = "" if about.free_bytes is None else f"; {about.free_bytes / 1e9:.1f} GB free"
+    source = f"as measured {about.measured[:10]}" if about.stored else "by a short measurement"
     console.say(
         f"{len(planned)} files, {about.megapixels:.1f} megapixels, {about.bytes / 1e6:.1f} MB;"
-        f" about {_duration(about.seconds)} of computing{free}; nothing was done"
+        f" about {_duration(about.seconds)} of computing ({source}){free}; nothing was done"
     )
 
 

@@ -2,28 +2,31 @@
 
 import os
 import shutil
-import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from PIL import Image
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.errors import DunrestoreError
-from dunrestore.restoration.change import propose
+from dunrestore.imaging import tiling
+from dunrestore.models.devices import DTYPES, choose_device, choose_precision
+from dunrestore.models.measurements import Speed
+from dunrestore.models.runner import size_multiple
+from dunrestore.restoration.change import OVERLAP, automatic_tile
 from dunrestore.restoration.existing import Policy
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.picture import restoring_network
+from dunrestore.restoration.speed import measure, stored_speed
 
 Plan = Literal["restore", "check", "replace", "refuse"]
 
-_PROBE = 288
-"""Side of the picture that the speed is measured on."""
+_SECONDS = 4.0
+"""About what measuring may take where no speed is stored."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,14 @@ class PlannedFile:
     job: Job
     plan: Plan
     """``check``: skip it if its record says that it is what is wanted."""
-    megapixels: float | None
-    """Of the first page; None if its header tells nothing."""
+    size: tuple[int, int] | None
+    """Rows and columns of the first page; None if its header tells nothing."""
     bytes: int
+
+    @property
+    def megapixels(self) -> float | None:
+        """Of the first page; None if its header tells nothing."""
+        return None if self.size is None else self.size[0] * self.size[1] / 1e6
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,10 @@ class Estimate:
     """Of the files whose header tells their size."""
     seconds: float
     """Computing time on the chosen device, all files restored anew."""
+    measured: str
+    """When the speed was measured, ISO 8601."""
+    stored: bool
+    """Whether it had been measured before, by the doctor or an earlier estimate."""
     bytes: int
     """Of the inputs; the outputs take about as much."""
     free_bytes: int | None
@@ -63,12 +75,12 @@ def plan_files(jobs: Sequence[Job], policy: Policy) -> list[PlannedFile]:
     planned: list[PlannedFile] = []
     for job in jobs:
         plan = of_existing[policy] if os.path.lexists(job.target) else "restore"
-        planned.append(PlannedFile(job, plan, megapixels_of(job.source), job.source.stat().st_size))
+        planned.append(PlannedFile(job, plan, size_of(job.source), job.source.stat().st_size))
     return planned
 
 
 def estimate(planned: Sequence[PlannedFile], model: Model, options: RestoreOptions) -> Estimate:
-    """About how long a run takes, from the speed on a small picture.
+    """About how long a run takes, from the stored speed of its tiles, or one measured now.
 
     Args:
         planned: from ``plan_files``.
@@ -78,32 +90,56 @@ def estimate(planned: Sequence[PlannedFile], model: Model, options: RestoreOptio
     megapixels = sum(one.megapixels or 0.0 for one in planned)
     target = planned[0].job.target.absolute()
     folder = next((parent for parent in target.parents if parent.is_dir()), None)
+    speed, stored = _speed(model, options)
     return Estimate(
         megapixels=megapixels,
-        seconds=megapixels / megapixels_a_second(model, options),
+        seconds=_computed_megapixels(planned, model, options) / speed.megapixels_a_second,
+        measured=speed.date,
+        stored=stored,
         bytes=sum(one.bytes for one in planned),
         free_bytes=shutil.disk_usage(folder).free if folder else None,
     )
 
 
-def megapixels_a_second(model: Model, options: RestoreOptions) -> float:
-    """Speed on a small picture, after one that warms up."""
-    picture = np.random.default_rng(0).random((_PROBE, _PROBE, 3), np.float32)
+def _speed(model: Model, options: RestoreOptions) -> tuple[Speed, bool]:
+    device = choose_device(options.device)
+    dtype = choose_precision(options.precision, device)
+    if (stored := stored_speed(model, device, dtype)) is not None:
+        return stored, True
+    precision = next(name for name, one in DTYPES.items() if one == dtype)
+    found, failed = measure(model, [(str(device), precision)], _SECONDS)
+    if not found:
+        raise DunrestoreError(f"its speed cannot be measured: {failed[0]}", path=model.name)
+    return found[0], False
+
+
+def _computed_megapixels(
+    planned: Sequence[PlannedFile], model: Model, options: RestoreOptions
+) -> float:
+    """Megapixels of all tiles, which overlap and are padded."""
+    device = choose_device(options.device)
+    dtype = choose_precision(options.precision, device)
     network = restoring_network(model)
-    seconds = 0.0
-    for _ in range(2):
-        start = time.perf_counter()
-        propose(picture, network, options)
-        seconds = time.perf_counter() - start
-    return picture.shape[0] * picture.shape[1] / 1e6 / max(seconds, 1e-6)
+    multiple = size_multiple(network)
+    side = options.tile
+    if side is None:
+        side = automatic_tile(network, device, dtype, options.batch_size)
+    overlap = OVERLAP if options.overlap is None else options.overlap
+    overlap = min(overlap, side // 2 // multiple * multiple)
+    pixels = 0
+    for one in planned:
+        if one.size is not None:
+            tiles = tiling.plan(*one.size, tile=side or None, overlap=overlap, multiple=multiple)
+            pixels += tiles.count * tiles.tile_size[0] * tiles.tile_size[1]
+    return pixels / 1e6
 
 
-def megapixels_of(path: Path) -> float | None:
-    """Size of a picture by its header; None if that tells nothing."""
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Rows and columns of a picture by its header; None if that tells nothing."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as header:
-                return header.width * header.height / 1e6
+                return header.height, header.width
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, DunrestoreError):
         return None
