@@ -60,15 +60,15 @@ class Written:
 
 
 def read(
-    path: Path | str, *, max_mpixels: float = DEFAULT_MAX_MPIXELS, in_part: bool = False
+    path: Path | str, *, max_mpixels: float = DEFAULT_MAX_MPIXELS, in_part: float | None = None
 ) -> Document:
     """Read a picture file; its kind is recognised by its content.
 
     Args:
         path: the file.
         max_mpixels: pages that claim more megapixels are refused before they are decoded.
-        in_part: where the format allows it (TIFF) leave the samples in the file: they are then
-            ``imaging.rows.Rows``, decoded when they are asked for.
+        in_part: of files with more pixels leave the samples in the file where the format allows
+            it (TIFF): they are then ``imaging.rows.Rows``, decoded when they are asked for.
 
     Raises:
         InputError: if it is missing, not a file, damaged, too large, or of a kind that is not
@@ -78,7 +78,8 @@ def read(
     path = Path(path)
     try:
         with _open(path) as file:
-            return _decode(file, max_mpixels, path if in_part else None)
+            part = None if in_part is None else tiff.InPart(in_part, partial(TiffRows, path))
+            return _decode(file, max_mpixels, part)
     except InputError as error:
         raise InputError(error.cause, path=path, next_step=error.next_step) from error
     except OSError as error:
@@ -95,15 +96,14 @@ def _open(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _decode(file: BinaryIO, max_mpixels: float, in_part: Path | None) -> Document:
+def _decode(file: BinaryIO, max_mpixels: float, in_part: tiff.InPart | None) -> Document:
     head = file.read(16)
     file.seek(0)
     if not head:
         raise InputError("the file is empty", next_step="get an undamaged copy of the file")
     try:
         if tiff.recognise(head):
-            rows_of = partial(TiffRows, in_part) if in_part else None
-            return tiff.read(file, max_mpixels, rows_of)
+            return tiff.read(file, max_mpixels, in_part)
         if webp.recognise(head):
             return webp.read(file.read(), max_mpixels)
         for mark, decode in _READERS.items():
@@ -180,7 +180,7 @@ def write(
     path, kind = Path(path), format or document.format
     in_part = any(page.stays_on_disk for page in document.pages)
     if in_part and kind != "tiff":
-        document = replace(document, pages=tuple(map(_in_memory, document.pages)))
+        document = in_memory(document)
     if compression is not None and kind != "tiff":
         raise UsageError(f"{kind} has no choice of compression", next_step="drop --compression")
     lost: list[str] = []
@@ -195,7 +195,7 @@ def write(
 
     def check(unfinished: Path) -> None:
         try:
-            back = read(unfinished, max_mpixels=float("inf"), in_part=in_part)
+            back = read(unfinished, max_mpixels=float("inf"), in_part=0 if in_part else None)
         except InputError as error:
             raise OutputCheckError(
                 f"the file just written cannot be read back ({error.cause})", path=path
@@ -250,8 +250,12 @@ def _same_pixels(page: Picture, again: Picture, *, exact: bool) -> bool:
     )
 
 
-def _in_memory(page: Picture) -> Picture:
-    return replace(page, samples=np.ascontiguousarray(page.samples[:]))
+def in_memory(document: Document) -> Document:
+    """A document whose samples are arrays, also those that stay on the disk."""
+    pages = (
+        replace(page, samples=np.ascontiguousarray(page.samples[:])) for page in document.pages
+    )
+    return replace(document, pages=tuple(pages))
 
 
 def copy(

@@ -5,13 +5,14 @@ original samples, so that what is not changed stays exactly as it was.
 """
 
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dunrestore.imaging.palettes import change_indices
 from dunrestore.imaging.picture import Encoding, Picture, Samples
+from dunrestore.imaging.rows import DerivedRows, Rows, TurnedRows
 
 T = TypeVar("T", bound=np.generic)
 
@@ -48,6 +49,30 @@ def add_residual(
     samples = picture.samples.copy()
     samples[..., 0] = indices
     return replace(picture, samples=samples, encoding=replace(picture.encoding, palette=palette))
+
+
+def upright_rows(picture: Picture) -> Rows:
+    """A picture's samples (H, W, C), upright, to be fetched band by band."""
+    orientation = picture.metadata.orientation
+    return picture.samples if orientation == 1 else TurnedRows(picture.samples, orientation)
+
+
+def rgb_rows(picture: Picture) -> Rows:
+    """The same as ``to_rgb``, to be fetched band by band."""
+    if picture.encoding.palette is not None:
+        return to_rgb(picture)
+    samples = upright_rows(picture)
+    return DerivedRows(
+        samples,
+        lambda band: samples_to_rgb(band, picture.encoding),
+        (*samples.shape[:2], 3),
+        np.float32,
+    )
+
+
+def as_samples(rows: Rows) -> Samples:
+    """Rows as what a ``Picture`` holds; see ``Picture.stays_on_disk``."""
+    return cast(Samples, rows)
 
 
 def samples_to_rgb(samples: Samples, encoding: Encoding) -> NDArray[np.float32]:

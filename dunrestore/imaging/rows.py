@@ -157,6 +157,11 @@ class DerivedRows:
         self.shape = shape
         self.dtype: np.dtype[Any] = np.dtype(dtype)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole array."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         """The rows, computed."""
         return self._compute(self._base[rows])

@@ -69,6 +69,16 @@ class TiffPage:
     big: bool
 
 
+@dataclass(frozen=True)
+class InPart:
+    """How to read the pages of large files in part."""
+
+    above: float
+    """Pixels of all pages together; smaller files are read as a whole."""
+    rows_of: Callable[[tifffile.TiffPage, Ifd], Any]
+    """Makes the samples of a page."""
+
+
 def recognise(head: bytes) -> bool:
     """Whether a file that begins with ``head`` (4 bytes at least) is a TIFF."""
     return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -77,15 +87,15 @@ def recognise(head: bytes) -> bool:
 def read(
     file: BinaryIO,
     max_mpixels: float,
-    rows_of: Callable[[tifffile.TiffPage, Ifd], Any] | None = None,
+    in_part: InPart | None = None,
 ) -> Document:
     """Read all pages of a TIFF.
 
     Args:
         file: the file.
         max_mpixels: larger pages are refused.
-        rows_of: makes the samples of a page that can be read in part, instead of reading it; pages
-            with a palette, and old JPEGs, are read as a whole.
+        in_part: for pages that need not be read as a whole; those with a palette, and old JPEGs,
+            must be.
 
     Raises:
         InputError: if it is damaged, too large, or of a kind that is not supported.
@@ -102,6 +112,9 @@ def read(
             which = f"page {number}: " if len(directories) > 1 else ""
             raise InputError(which + error.cause, next_step=error.next_step) from error
     file.seek(0)
+    pixels = sum(tags.number(WIDTH, 0) * tags.number(HEIGHT, 0) for tags in directories)
+    if in_part is not None and pixels <= in_part.above:
+        in_part = None
     pages: list[Picture] = []
     with _quiet(), tifffile.TiffFile(file) as tif:
         for i, (tags, encoding) in enumerate(zip(directories, encodings, strict=True)):
@@ -110,8 +123,8 @@ def read(
                 tags.get(tag) and tag not in page.tags for tag in DECISIVE
             ):
                 raise InputError("the TIFF directory is damaged", next_step=ASK_FOR_UNDAMAGED)
-            if rows_of and encoding.palette is None and tags.number(COMPRESSION, 1) != 6:
-                samples = rows_of(page, tags)
+            if in_part and encoding.palette is None and tags.number(COMPRESSION, 1) != 6:
+                samples = in_part.rows_of(page, tags)
             else:
                 samples = _samples(page.asarray(), tags)
             pages.append(_picture(samples, encoding, tags, big))

@@ -59,6 +59,11 @@ class TiffRows:
         self.decode(start, out)
         return out
 
+    def segment_rows(self) -> Iterator[slice]:
+        """The rows of each row of strips or tiles."""
+        for top in range(0, self.shape[0], self._deep):
+            yield slice(top, min(top + self._deep, self.shape[0]))
+
     def decode(self, start: int, out: NDArray[Any]) -> None:
         """Decode the rows from ``start`` on into ``out`` (h, W, C)."""
         with self.path.open("rb") as file:

@@ -7,19 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dunrestore.imaging import files, pixels
-from dunrestore.imaging.picture import Document, Encoding, Picture
+from dunrestore.imaging.picture import Document, Encoding, Picture, Samples
+from dunrestore.imaging.pixels import as_samples, upright_rows
+from dunrestore.imaging.rows import DerivedRows, Rows
 from dunrestore.provenance.beside import beside
 
 SUFFIXES = (".changes.png", ".changes.tif")
-"""Appended to an output's whole name; TIFF for several pages."""
+"""Appended to an output's whole name; TIFF for several pages, and for very large pictures."""
 
 
-Change = NDArray[np.uint8 | np.uint16]
-"""(H, W), upright: how much each pixel was changed."""
+Change = Rows
+"""(H, W) uint8 or uint16, upright: how much each pixel was changed."""
 
 
 def change_of(before: Picture, after: Picture) -> Change:
     """How much each pixel was changed.
+
+    Of pictures that stay on the disk it is computed when it is asked for.
 
     Args:
         before: the original.
@@ -29,6 +33,12 @@ def change_of(before: Picture, after: Picture) -> Change:
         (H, W), upright, in the samples' own depth: the largest difference of any colour channel, 0
         exactly where no sample changed. In palette pictures it is the colours that count.
     """
+    if before.stays_on_disk:
+        return _ChangeRows(before, after)
+    return _change(before, after)
+
+
+def _change(before: Picture, after: Picture) -> NDArray[np.uint8 | np.uint16]:
     maximum = np.iinfo(before.samples.dtype).max
     if before.encoding.palette is None:
         n = before.encoding.channels
@@ -38,6 +48,17 @@ def change_of(before: Picture, after: Picture) -> Change:
     difference = np.abs(pixels.to_rgb(after) - pixels.to_rgb(before)).max(axis=2)
     steps = np.ceil(difference * maximum - 1e-3)
     return steps.clip(0, maximum).astype(before.samples.dtype)
+
+
+class _ChangeRows:
+    def __init__(self, before: Picture, after: Picture) -> None:
+        self._before, self._after = upright_rows(before), upright_rows(after)
+        self._encoding = before.encoding
+        self.shape, self.dtype = self._before.shape[:2], self._before.dtype
+
+    def __getitem__(self, rows: slice) -> NDArray[np.uint8 | np.uint16]:
+        old, new = (Picture(p[rows], self._encoding) for p in (self._before, self._after))
+        return _change(old, new)
 
 
 def path_of(output: Path, pages: int) -> Path:
@@ -57,9 +78,18 @@ def write(output: Path, changes: Sequence[Change]) -> Path:
         OutputCheckError: if it is not what was to be written.
     """
     pages = tuple(
-        Picture(change[..., None], Encoding("grey", int(np.iinfo(change.dtype).max)))
+        Picture(_as_samples(change), Encoding("grey", int(np.iinfo(change.dtype).max)))
         for change in changes
     )
-    path = path_of(output, len(pages))
-    files.write(Document(pages, "tiff" if len(pages) > 1 else "png"), path, overwrite=True)
+    # A TIFF's parts can be written one after another, a PNG only as a whole.
+    as_tiff = len(pages) > 1 or any(page.stays_on_disk for page in pages)
+    path = beside(output, SUFFIXES[as_tiff])
+    files.write(Document(pages, "tiff" if as_tiff else "png"), path, overwrite=True)
     return path
+
+
+def _as_samples(change: Change) -> Samples:
+    if isinstance(change, np.ndarray):
+        return change[..., None]
+    rows = DerivedRows(change, lambda band: band[..., None], (*change.shape, 1), change.dtype)
+    return as_samples(rows)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from dunrestore.imaging.rows import Rows, bands
+
 PATCH = 16
 """Side of the squares whose mean colours are compared, as the patches of a colour target are."""
 LIMIT = 3.0
@@ -35,9 +37,7 @@ NONE = Drift(0.0, 0.0, 0.0, 0.0)
 """Where nothing undamaged differs."""
 
 
-def colour_drift(
-    before: NDArray[np.float32], after: NDArray[np.float32], sound: NDArray[np.bool_]
-) -> Drift | None:
+def colour_drift(before: Rows, after: Rows, sound: Rows) -> Drift | None:
     """Measure the drift between two pictures.
 
     Args:
@@ -48,10 +48,10 @@ def colour_drift(
     Returns:
         None if nothing was sound.
     """
-    total = int(np.count_nonzero(sound))
+    height, width = sound.shape
+    total = sum(int(np.count_nonzero(sound[rows])) for rows in bands(height, width))
     if total == 0:
         return None
-    height, width = sound.shape
     step = max(PATCH, _STRIP_PIXELS // width // PATCH * PATCH)
     differing, summed, largest, patches, patch_sum = 0, 0.0, 0.0, 0, 0.0
     for top in range(0, height, step):

@@ -14,16 +14,18 @@ from dunrestore.checkpoints.load import Model
 from dunrestore.checkpoints.record import sha256_of
 from dunrestore.errors import FileAccessError, OutputCheckError
 from dunrestore.imaging import files
+from dunrestore.imaging.rows import any_of
 from dunrestore.provenance import change_map, premis, record
 from dunrestore.provenance.change_map import Change
 from dunrestore.provenance.record import Record
 from dunrestore.restoration import recording
 from dunrestore.restoration.change import Progress
 from dunrestore.restoration.jobs import Job
+from dunrestore.restoration.large import restore_large, streams
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import restore_pages
 from dunrestore.restoration.recording import Work
-from dunrestore.restoration.source import FileOptions, open_file
+from dunrestore.restoration.source import FileOptions, Opened, open_file
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,29 @@ def restore_file(
         )
     replaced = sha256_of(job.target) if job.target.exists() else None
     opened = open_file(job, sha256_of(job.source), file_options, replaced)
+    work = restore_opened(opened, model, options, file_options, progress)
+    return FileResult.of(write_file(work, time.perf_counter() - start))
+
+
+def restore_opened(
+    opened: Opened,
+    model: Model,
+    options: RestoreOptions,
+    file_options: FileOptions,
+    progress: Progress | None = None,
+) -> Work:
+    """Restore the pages of a file that was read: in memory, or band by band if they are large.
+
+    Args:
+        opened: the file.
+        model: a restoring model.
+        options: how a picture is restored.
+        file_options: how files are read and written.
+        progress: told of each finished batch of tiles.
+    """
+    if streams(opened.document, options):
+        return restore_large(Work(opened, (), model, options, file_options), progress)
+    opened = replace(opened, document=files.in_memory(opened.document))
     pages = restore_pages(
         opened.document,
         model,
@@ -121,8 +146,7 @@ def restore_file(
         progress=progress,
         masks=opened.masks,
     )
-    work = Work(opened, pages, model, options, file_options)
-    return FileResult.of(write_file(work, time.perf_counter() - start))
+    return Work(opened, pages, model, options, file_options)
 
 
 def write_file(
@@ -158,7 +182,7 @@ def write_file(
             before_naming(made[0])
 
     as_it_is = work.opened.image_format == document.format and file_options.compression is None
-    if as_it_is and not any(change.any() for change in changes):
+    if as_it_is and not any(any_of(change) for change in changes):
         files.copy(job.source, job.target, overwrite=overwrite, before_naming=note)
     else:
         files.write(
@@ -169,6 +193,8 @@ def write_file(
             overwrite=overwrite,
             before_naming=note,
         )
+    if work.folder is not None:
+        work.folder.remove()
     return made[0]
 
 

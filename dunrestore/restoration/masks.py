@@ -74,7 +74,7 @@ def read_masks(path: Path, pages: Sequence[Picture]) -> tuple[NDArray[np.bool_],
             next_step="give it as many, or restore the first with --pages first",
         )
     for mask, page in zip(masks, pages, strict=True):
-        rows, columns = pixels.upright(page.samples, page.metadata.orientation).shape[:2]
+        rows, columns = page.upright_shape
         if mask.shape != (rows, columns):
             height, width = mask.shape
             raise InputError(

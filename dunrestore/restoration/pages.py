@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from dunrestore.checkpoints.load import Model
 from dunrestore.imaging import pixels
 from dunrestore.imaging.picture import Document, Picture
+from dunrestore.imaging.rows import Rows
 from dunrestore.restoration.change import Progress
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.picture import Restoration, restore_picture, restoring_network
@@ -20,8 +21,8 @@ class RestoredPage:
     """A page after restoration, and how it came about."""
 
     picture: Picture
-    losses: NDArray[np.bool_]
-    """(H, W), upright: what was taken as damaged."""
+    losses: Rows
+    """(H, W) bool, upright: what was taken as damaged."""
     preserved: bool
     """False if the whole page was cleaned."""
     tile: int

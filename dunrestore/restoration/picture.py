@@ -51,12 +51,7 @@ def restore_picture(
         UsageError: if the network cannot be told where the losses are.
         InputError: a mask of another shape.
     """
-    if lost is not None and not isinstance(network, Guided):
-        raise UsageError(
-            "this model finds the losses itself and takes no mask", next_step="use -m arin-guided"
-        )
-    if lost is not None and lost.shape != picture.shape[:2]:
-        raise InputError(f"a mask of shape {lost.shape} for a picture of {picture.shape[:2]}")
+    check_mask(network, lost, (picture.shape[0], picture.shape[1]))
     given = picture if lost is None else np.dstack([picture, lost]).astype(np.float32)
     proposal = propose(given, network, options, progress)
     everywhere = np.ones(picture.shape[:2], np.float32)
@@ -71,6 +66,21 @@ def restore_picture(
     if options.preserve == "auto" and is_noisy(picture, proposal.change, weight):
         return Restoration(proposal, everywhere, preserved=False)
     return Restoration(proposal, weight, preserved=True)
+
+
+def check_mask(network: nn.Module, lost: NDArray[np.bool_] | None, size: tuple[int, int]) -> None:
+    """Refuse a mask that a network cannot use, or that does not fit a picture.
+
+    Raises:
+        UsageError: if the network cannot be told where the losses are.
+        InputError: a mask of another shape.
+    """
+    if lost is not None and not isinstance(network, Guided):
+        raise UsageError(
+            "this model finds the losses itself and takes no mask", next_step="use -m arin-guided"
+        )
+    if lost is not None and lost.shape != size:
+        raise InputError(f"a mask of shape {lost.shape} for a picture of {size}")
 
 
 def restoring_network(model: Model) -> nn.Module:

@@ -1,24 +1,27 @@
 """Make the record of a restored file, and write into its XMP what was done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.checkpoints.record import sha256_of
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels, xmp
 from dunrestore.imaging.picture import Picture
+from dunrestore.imaging.rows import DerivedRows, Rows, any_of, bands
 from dunrestore.provenance import drift, record
 from dunrestore.provenance.change_map import Change, change_of
 from dunrestore.provenance.record import Execution, FileFacts, ModelFacts, PageChanges, Record
-from dunrestore.provenance.regions import changed_regions
+from dunrestore.provenance.regions import CELL, ChangedRegions
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import RestoredPage
 from dunrestore.restoration.source import FileOptions, Opened
+from dunrestore.restoration.work_folder import WorkFolder
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Work:
     model: Model
     options: RestoreOptions
     file_options: FileOptions
+    folder: WorkFolder | None = None
+    """Of pictures that stay on the disk: where they are until the file is written."""
 
     def restored_pages(self) -> tuple[Picture, ...]:
         """The pages as they are to be."""
@@ -82,7 +87,7 @@ def marked_pages(
     pages: list[Picture] = []
     notes: dict[str, None] = {}
     for picture, page, change in zip(work.restored_pages(), work.pages, changes, strict=True):
-        if page is None or not change.any():
+        if page is None or not any_of(change):
             pages.append(picture)
             continue
         model = work.model
@@ -92,7 +97,7 @@ def marked_pages(
             software=f"dunrestore {record.software()['dunrestore']}",
             parameters=f"losses filled by the trained model {model.name}, SHA-256 {model.sha256}",
         )
-        source_type = xmp.COMPOSITE if page.losses.any() else xmp.ENHANCED
+        source_type = xmp.COMPOSITE if any_of(page.losses) else xmp.ENHANCED
         try:
             packet = xmp.record(picture.metadata.xmp, source_type, event)
         except InputError as error:
@@ -158,25 +163,36 @@ def _pages(work: Work, changes: Sequence[Change], path: Path) -> tuple[PageChang
 def _page_changes(
     old: Picture, new: Picture, page: RestoredPage | None, change: Change, *, lossy: bool
 ) -> PageChanges:
-    changed = change > 0
-    cleaned = page is not None and not page.preserved
-    losses = np.zeros_like(changed) if page is None else page.losses
-    count = int(np.count_nonzero(changed))
-    if lossy or (changed & ~losses).any():
-        moved = drift.colour_drift(pixels.to_rgb(old), pixels.to_rgb(new), ~losses)
-    else:
-        moved = None if losses.all() else drift.NONE
     height, width = change.shape
+    cleaned = page is not None and not page.preserved
+    losses = page.losses if page else _like(change, lambda band: np.zeros(band.shape, bool))
+    regions = ChangedRegions(height, width)
+    count, outside, sound = 0, False, False
+    for rows in bands(height, width, multiple=CELL):
+        changed, lost = change[rows] > 0, losses[rows]
+        count += int(np.count_nonzero(changed))
+        outside |= bool((changed & ~lost).any())
+        sound |= not lost.all()
+        regions.add(rows.start, lost if cleaned else changed)
+    if lossy or outside:
+        before, after = pixels.rgb_rows(old), pixels.rgb_rows(new)
+        moved = drift.colour_drift(before, after, _like(losses, np.logical_not))
+    else:
+        moved = drift.NONE if sound else None
     return PageChanges(
         width=width,
         height=height,
         restored=page is not None,
         cleaned=cleaned,
         changed_pixels=count,
-        changed_percent=100 * count / changed.size,
-        regions=changed_regions(losses if cleaned else changed),
+        changed_percent=100 * count / (height * width),
+        regions=regions.boxes(),
         drift=moved,
     )
+
+
+def _like(rows: Rows, compute: Callable[[NDArray[Any]], NDArray[np.bool_]]) -> Rows:
+    return DerivedRows(rows, compute, rows.shape, bool)
 
 
 def _execution(work: Work, seconds: float) -> Execution:

@@ -123,7 +123,7 @@ def _shown(source: Path, target: Path) -> _Shown:
     old, new = (files.read(path, max_mpixels=limit).pages[0] for path in (source, target))
     before, after = pixels.to_rgb(old), pixels.to_rgb(new)
     if old.samples.dtype == new.samples.dtype and old.encoding.kind == new.encoding.kind:
-        changed = change_map.change_of(old, new) > 0
+        changed = change_map.change_of(old, new)[:] > 0
     else:
         changed = np.abs(after - before).max(axis=2) > 1 / 510
     height, width = before.shape[:2]

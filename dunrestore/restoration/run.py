@@ -23,11 +23,10 @@ from dunrestore.provenance.manifest import NAME, Manifest
 from dunrestore.provenance.record import Record, options_hash
 from dunrestore.provenance.traces import KnownOutputs
 from dunrestore.restoration.existing import Policy, Wanted, decide
-from dunrestore.restoration.file import FileResult, files_of, write_file
+from dunrestore.restoration.file import FileResult, files_of, restore_opened, write_file
 from dunrestore.restoration.folder import claimed, clear_unfinished
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.pages import restore_pages
 from dunrestore.restoration.recording import Work, wanted_options
 from dunrestore.restoration.source import FileOptions, Opened, open_file
 from dunrestore.restoration.stages import Clock, Step, Stopped
@@ -217,14 +216,7 @@ class Run:
                 one.outcome = Outcome(one.job, one.clock.used)
                 return True
             start = time.perf_counter()
-            pages = restore_pages(
-                opened.document,
-                self.model,
-                self.options,
-                first_page=self.file_options.first_page,
-                progress=progress,
-                masks=opened.masks,
-            )
+            work = restore_opened(opened, self.model, self.options, self.file_options, progress)
             one.clock.used += time.perf_counter() - start
             one.clock.check()
         except Stopped:
@@ -232,7 +224,6 @@ class Run:
         except Exception as error:  # whatever it is, it costs this file alone
             one.outcome = self._failed(one, error)
             return True
-        work = Work(opened, pages, self.model, self.options, self.file_options)
         one.writing = Step(lambda: self._write(work, one.clock), one.clock)
         return True
 

@@ -1,7 +1,9 @@
 """Read a file that is to be restored, and settle what its output will be."""
 
+import secrets
 import time
-from dataclasses import dataclass
+import weakref
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,15 @@ from numpy.typing import NDArray
 
 from dunrestore.errors import UsageError, file_access_error
 from dunrestore.imaging import files
+from dunrestore.imaging.atomic import UNFINISHED_PREFIX, UNFINISHED_SUFFIX
 from dunrestore.imaging.picture import Document, Format
+from dunrestore.imaging.pixels import as_samples
+from dunrestore.imaging.rows import StoredRows, bands
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.masks import read_masks
+
+IN_MEMORY = 16_000_000
+"""Files of more pixels are restored band by band; a pixel takes up to 70 bytes in memory."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +84,10 @@ def open_file(
     start = time.perf_counter()
     asked = _asked_format(job.target, file_options)
     size = job.source.stat().st_size
-    document = files.read(job.source, max_mpixels=file_options.max_mpixels)
+    document = files.read(job.source, max_mpixels=file_options.max_mpixels, in_part=IN_MEMORY)
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
+        document = _to_disk(document, job.target.parent)
     except OSError as error:
         raise file_access_error(error, job.target.parent) from error
     masks = None
@@ -95,6 +104,21 @@ def open_file(
         masks=masks,
         replaces_sha256=replaces_sha256,
     )
+
+
+def _to_disk(document: Document, folder: Path) -> Document:
+    """Move the samples of a large picture to a file that goes when nobody needs it any more."""
+    (first, *more) = document.pages
+    height, width = first.samples.shape[:2]
+    large = height * width > IN_MEMORY and first.encoding.palette is None
+    if more or first.stays_on_disk or not large:
+        return document
+    path = folder / f"{UNFINISHED_PREFIX}{secrets.token_hex(8)}{UNFINISHED_SUFFIX}"
+    stored = StoredRows(path, first.samples.shape, first.samples.dtype)
+    weakref.finalize(stored, stored.path.unlink, missing_ok=True)
+    for rows in bands(height, width):
+        stored[rows] = first.samples[rows]
+    return replace(document, pages=(replace(first, samples=as_samples(stored)),))
 
 
 def _asked_format(target: Path, file_options: FileOptions) -> Format | None:

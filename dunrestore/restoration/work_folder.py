@@ -45,7 +45,7 @@ class WorkFolder:
 
     def __init__(self, target: Path, wanted: Mapping[str, Any]) -> None:
         self.path = path_of(target)
-        self._lock = FileLock(self.path / _LOCK)
+        self._lock = FileLock(self.path / _LOCK, thread_local=False)  # let go by the writing thread
         head = {"output": target.name, **wanted}
         try:
             self.path.mkdir(parents=True, exist_ok=True)

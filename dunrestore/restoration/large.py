@@ -1,0 +1,231 @@
+"""Restore files that are too large for memory: what is as large as a page is on the disk.
+
+The network's change is gathered there row of tiles by row of tiles, the damage is found and the
+samples are changed band by band. The bytes are those of ``pages.restore_pages``.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dunrestore import __version__
+from dunrestore.errors import FileAccessError, OutputCheckError, file_access_error
+from dunrestore.imaging.picture import Document, Picture
+from dunrestore.imaging.pixels import add_to_samples, as_samples, rgb_rows, upright_rows
+from dunrestore.imaging.rows import DerivedRows, Rows, StoredRows, TurnedRows, WritableRows, bands
+from dunrestore.imaging.tiff_rows import TiffRows
+from dunrestore.models.devices import DTYPES, choose_device
+from dunrestore.models.guided import Guided
+from dunrestore.provenance.record import options_hash
+from dunrestore.restoration.change import Computed, Progress, compute
+from dunrestore.restoration.gathered import Gathering, Scan
+from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.pages import RestoredPage
+from dunrestore.restoration.picture import check_mask, restoring_network
+from dunrestore.restoration.preserve import DamageWeight, FoundWeight, is_noisy
+from dunrestore.restoration.recording import Work, wanted_options
+from dunrestore.restoration.work_folder import WorkFolder
+
+BYTES_PER_PIXEL = 12 + 4 + 1 + 1
+"""On the disk: the change, the probability of damage or the averaged change, the damage, and what
+is taken as lost; the restored samples come on top."""
+
+
+def streams(document: Document, options: RestoreOptions) -> bool:
+    """Whether a file is restored band by band: it stays on the disk, and tiles are wanted."""
+    return options.tile != 0 and all(page.stays_on_disk for page in document.pages)
+
+
+def work_bytes(pixels: int, sample_bytes: int) -> int:
+    """Disk space that the work on so many pixels takes, before the output.
+
+    Args:
+        pixels: of all pages.
+        sample_bytes: of all their samples, decoded.
+    """
+    return pixels * BYTES_PER_PIXEL + sample_bytes
+
+
+def restore_large(work: Work, progress: Progress | None) -> Work:
+    """Restore the pages of a large file, or go on where an earlier run was interrupted.
+
+    Args:
+        work: a file that stays on the disk, without restored pages.
+        progress: told of each finished batch of tiles.
+
+    Returns:
+        The work with its restored pages, in a folder that is to be removed once they are written.
+
+    Raises:
+        FileAccessError: if there is too little room on the disk, or it fails.
+        DunrestoreError: as for small files.
+    """
+    opened = work.opened
+    network = restoring_network(work.model)
+    count = 1 if work.file_options.first_page else len(opened.document.pages)
+    for page, lost in zip(opened.document.pages, opened.masks or (), strict=False):
+        check_mask(network, lost, page.upright_shape)
+    folder = WorkFolder(opened.job.target, _wanted(work))
+    try:
+        _check_room(folder, opened.document.pages[:count], opened.size)
+        large = _Large(work, folder, progress)
+        restored = [large.page(number) for number in range(count)]
+    except OSError as error:
+        folder.release()
+        raise file_access_error(error, folder.path) from error
+    except OutputCheckError:  # it would end the same way again
+        folder.remove()
+        raise
+    except BaseException:
+        folder.release()
+        raise
+    pages = (*(new for _, new in restored), *[None] * (len(opened.document.pages) - count))
+    document = replace(
+        opened.document,
+        pages=(*(old for old, _ in restored), *opened.document.pages[count:]),
+    )
+    return replace(work, opened=replace(opened, document=document), pages=pages, folder=folder)
+
+
+def _wanted(work: Work) -> dict[str, Any]:
+    """What decides the outcome; work for anything else is of no use."""
+    options = wanted_options(work.options, work.file_options, work.opened.job.mask)
+    return {
+        "input": work.opened.job.source.name,
+        "input_sha256": work.opened.sha256,
+        "model_sha256": work.model.sha256,
+        "options_sha256": options_hash(options),
+        "software": __version__,
+    }
+
+
+def _check_room(folder: WorkFolder, pages: tuple[Picture, ...], size: int) -> None:
+    """Refuse what would fill the disk before hours of computing."""
+    pixels = sum(page.samples.shape[0] * page.samples.shape[1] for page in pages)
+    sample_bytes = sum(page.samples.nbytes for page in pages)
+    needed, free = work_bytes(pixels, sample_bytes) + size, folder.free_bytes()
+    if needed > free:
+        if not any(folder.notes(event="plan")):
+            folder.remove()
+        raise FileAccessError(
+            f"a picture of this size needs {needed / 1e9:.1f} GB of disk space while it is"
+            f" restored; {free / 1e9:.1f} GB are free",
+            path=folder.path.parent,
+            next_step="free some space on that disk, or choose another output folder",
+        )
+
+
+class _Large:
+    """The work on a file's pages."""
+
+    def __init__(self, work: Work, folder: WorkFolder, progress: Progress | None) -> None:
+        self._work, self._folder, self._progress = work, folder, progress
+        self._network = restoring_network(work.model)
+
+    def page(self, number: int) -> tuple[Picture, RestoredPage]:
+        """A page as it can be read band by band, and the same restored."""
+        name = f"page-{number + 1}"
+        page = self._readable(self._work.opened.document.pages[number], name)
+        masks = self._work.opened.masks
+        lost = None if masks is None else masks[number]
+        scan = Scan(upright_rows(page), page.encoding, lost)
+        proposed, how = self._propose(scan, name)
+        losses, preserved = self._decide(page, proposed, lost, name)
+        kept = self._folder.array(f"{name}-losses", losses.shape, bool)
+        samples = self._folder.array(f"{name}-restored", page.samples.shape, page.samples.dtype)
+        restored = replace(page, samples=as_samples(samples))
+        turned = TurnedRows(samples, page.metadata.orientation)
+        _apply(scan, turned, proposed, losses, kept, preserved=preserved)
+        return page, RestoredPage(
+            restored,
+            kept,
+            preserved,
+            tile=how.tile,
+            overlap=how.overlap,
+            device=how.device,
+            precision=how.precision,
+            tiles_redone=how.tiles_redone,
+        )
+
+    def _readable(self, page: Picture, name: str) -> Picture:
+        """The page, decoded to the disk if its rows cannot be read from top to bottom."""
+        rows: object = page.samples
+        if not isinstance(rows, TiffRows) or not (rows.coarse or page.metadata.orientation != 1):
+            return page
+        stored = self._folder.array(f"{name}-samples", rows.shape, rows.dtype)
+        height, width = rows.shape[:2]
+        for band in rows.segment_rows() if rows.coarse else bands(height, width):
+            rows.decode(band.start, stored[band])
+        return replace(page, samples=as_samples(stored))
+
+    def _propose(self, scan: Scan, name: str) -> tuple[StoredRows, Computed]:
+        """(H, W, 3 or 4): the change of every pixel, with the probability of damage."""
+        channels = 4 if isinstance(self._network, Guided) else 3
+        gathering = Gathering(scan, self._folder, name, channels)
+        options, begun = self._work.options, gathering.begun()
+        tile: int | None = None
+        if begun.get("device") == str(choose_device(options.device)):
+            # Chosen afresh, tiles and precision could come out otherwise.
+            tile = max(begun["tile_size"])
+            named = {str(dtype).removeprefix("torch."): name for name, dtype in DTYPES.items()}
+            options = replace(options, precision=named[begun["precision"]])
+        return compute(
+            lambda runner, plan: gathering.run(runner, plan, options.batch_size, self._progress),
+            (scan.samples.shape[0], scan.samples.shape[1]),
+            self._network,
+            options,
+            tile,
+        )
+
+    def _decide(
+        self, page: Picture, proposed: StoredRows, lost: NDArray[np.bool_] | None, name: str
+    ) -> tuple[Rows, bool]:
+        """The weights of what is lost, (H, W), and whether all else is preserved."""
+        preserve = self._work.options.preserve
+        change = _channels(proposed)
+        numbers = iter(range(9))
+
+        def make(shape: tuple[int, ...], dtype: Any) -> StoredRows:
+            return self._folder.array(f"{name}-damage-{next(numbers)}", shape, dtype)
+
+        if lost is not None and preserve != "never":
+            weight = DerivedRows(lost, lambda band: band.astype(np.float32), lost.shape, np.float32)
+            return weight, True
+        if proposed.shape[2] == 4:
+            probability = DerivedRows(
+                proposed, lambda band: band[..., 3], proposed.shape[:2], np.float32
+            )
+            losses: Rows = FoundWeight(probability, make)
+        else:
+            losses = DamageWeight(change, make=make)
+        if preserve == "never":
+            return losses, False
+        return losses, preserve == "always" or not is_noisy(rgb_rows(page), change, losses)
+
+
+def _channels(proposed: StoredRows) -> Rows:
+    height, width = proposed.shape[:2]
+    return DerivedRows(proposed, lambda band: band[..., :3], (height, width, 3), np.float32)
+
+
+def _apply(
+    scan: Scan,
+    restored: WritableRows,
+    proposed: StoredRows,
+    losses: Rows,
+    kept: StoredRows,
+    *,
+    preserved: bool,
+) -> None:
+    """Add the change to the samples, and keep what was lost."""
+    for rows in bands(*kept.shape):
+        samples, weight = scan.samples[rows], losses[rows]
+        kept[rows] = weight > 0
+        if not preserved:
+            weight = np.ones_like(weight)
+        if weight.any():
+            delta = proposed[rows][..., :3] * weight[..., None]
+            samples = add_to_samples(samples, delta, scan.encoding)
+        restored[rows] = samples
