@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check format clean
+.PHONY: demo test test-slow bench check format clean
 
 demo: $(STAMP)  ## set everything up and restore the example picture
 	$(BIN)/dunrestore restore examples/mural.png -o demo/mural-restored.png --model arin --overwrite
@@ -19,6 +19,9 @@ check: $(STAMP)  ## what must pass before a commit
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/pytest
+
+bench: $(STAMP)  ## compare speeds with the stored ratios; ACCEPT=1 stores new ones
+	$(BIN)/python benchmarks/guard.py $(if $(ACCEPT),--accept)
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
