@@ -56,6 +56,6 @@ def test_without_overlap_there_is_a_seam(runner):
 
 
 def test_the_seam_fades_with_the_overlap(runner):
-    apart = [deviation(runner, 300, 200, 216, overlap) for overlap in (0, 24, 180)]
+    apart = [deviation(runner, 432, 96, 216, overlap) for overlap in (0, 24, 180)]
     assert apart[0] > max(apart[1:])
     assert apart[0] > HALF_A_STEP > apart[2]
