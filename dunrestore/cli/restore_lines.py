@@ -74,6 +74,8 @@ def print_plan(
     planned = plan_files(jobs, policy)
     for one in planned:
         size = "size unknown" if one.megapixels is None else f"{one.megapixels:.2f} MP"
+        if one.work_bytes is not None:
+            size += f", band by band with {one.work_bytes / 1e6:.0f} MB on the disk"
         if as_json:
             console.print_json(
                 {
@@ -82,6 +84,7 @@ def print_plan(
                     "plan": one.plan,
                     "megapixels": one.megapixels,
                     "bytes": one.bytes,
+                    "work_bytes": one.work_bytes,
                 }
             )
         else:

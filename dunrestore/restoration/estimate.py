@@ -12,13 +12,15 @@ from PIL import Image
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.errors import DunrestoreError
-from dunrestore.imaging import tiling
+from dunrestore.imaging import files, tiff, tiling
 from dunrestore.models.devices import DTYPES, choose_device, choose_precision
 from dunrestore.models.measurements import Speed
 from dunrestore.models.runner import size_multiple
+from dunrestore.restoration import source
 from dunrestore.restoration.change import OVERLAP, automatic_tile
 from dunrestore.restoration.existing import Policy
 from dunrestore.restoration.jobs import Job
+from dunrestore.restoration.large import work_bytes
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.picture import restoring_network
 from dunrestore.restoration.speed import measure, stored_speed
@@ -39,6 +41,9 @@ class PlannedFile:
     size: tuple[int, int] | None
     """Rows and columns of the first page; None if its header tells nothing."""
     bytes: int
+    work_bytes: int | None
+    """Disk space that the work takes until the output is written, for a picture that is too large
+    for memory; None for others."""
 
     @property
     def megapixels(self) -> float | None:
@@ -75,8 +80,18 @@ def plan_files(jobs: Sequence[Job], policy: Policy) -> list[PlannedFile]:
     planned: list[PlannedFile] = []
     for job in jobs:
         plan = of_existing[policy] if os.path.lexists(job.target) else "restore"
-        planned.append(PlannedFile(job, plan, size_of(job.source), job.source.stat().st_size))
+        planned.append(_planned(job, plan))
     return planned
+
+
+def _planned(job: Job, plan: Plan) -> PlannedFile:
+    header, size, work = _header(job.source), None, None
+    if header is not None:
+        size = (header.height, header.width)
+        pixels = header.height * header.width
+        if pixels > source.IN_MEMORY:
+            work = work_bytes(pixels, pixels * header.pixel_bytes)
+    return PlannedFile(job, plan, size, job.source.stat().st_size, work)
 
 
 def estimate(planned: Sequence[PlannedFile], model: Model, options: RestoreOptions) -> Estimate:
@@ -134,12 +149,26 @@ def _computed_megapixels(
     return pixels / 1e6
 
 
-def size_of(path: Path) -> tuple[int, int] | None:
-    """Rows and columns of a picture by its header; None if that tells nothing."""
+@dataclass(frozen=True)
+class _Header:
+    height: int
+    width: int
+    pixel_bytes: int
+
+
+def _header(path: Path) -> _Header | None:
+    """Size of the first page by its header; None if that tells nothing."""
     try:
+        with path.open("rb") as file:
+            is_tiff = tiff.recognise(file.read(16))
+        if is_tiff:
+            samples = files.read(path, max_mpixels=float("inf"), in_part=0).pages[0].samples
+            height, width, channels = samples.shape
+            return _Header(height, width, channels * samples.dtype.itemsize)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as header:
-                return header.height, header.width
+                depth = 2 if header.mode.startswith("I") else 1
+                return _Header(header.height, header.width, depth * len(header.getbands()))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, DunrestoreError):
         return None
