@@ -23,19 +23,27 @@ class RestoreProgress(Bar):
         self._finished = 0
         self._task = self._bar.add_task("", total=pictures, tiles="", speed="")
         self._pixels = 0.0
+        self._there = 0.0
+        self._begins = True
         self._start = time.perf_counter()
 
     def start_picture(self, name: str) -> None:
         """Say which picture is in hand."""
         self._started += 1
+        self._begins = True
         shown = f"{self._started}/{self._pictures} {name}"
         self._bar.update(self._task, description=shown, tiles="", speed="")
 
     def tiles(self, done: int, total: int, pixels: int) -> None:
-        """Say how many tiles of the page in hand, of ``pixels`` pixels, are done."""
+        """Say how many tiles of the page in hand, of ``pixels`` pixels, are done.
+
+        The first call for a page says how many an earlier run had done: none, or whole rows.
+        """
         share, megapixels = done / total, pixels / 1e6
+        if self._begins:
+            self._there, self._begins = share, False
         elapsed = max(time.perf_counter() - self._start, 1e-9)
-        speed = (self._pixels + megapixels * share) / elapsed
+        speed = (self._pixels + megapixels * (share - self._there)) / elapsed
         self._bar.update(
             self._task,
             completed=self._finished + share,
@@ -43,7 +51,8 @@ class RestoreProgress(Bar):
             speed=f"{speed:.2f} MP/s",
         )
         if done == total:
-            self._pixels += megapixels
+            self._pixels += megapixels * (1 - self._there)
+            self._begins = True
 
     def finish_picture(self) -> None:
         """Count the picture in hand as done, however it ended."""
