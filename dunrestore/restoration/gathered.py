@@ -107,8 +107,11 @@ class Gathering:
             log.info("%d of %d rows of tiles are there already", finished, len(plan.tops))
         if finished == len(plan.tops):
             return finished
+        if finished == 0:
+            change.clear()
+            return 0
         top = plan.tops[finished]
-        kept = self._work.load(self._kept(finished)) if finished else np.empty((0,))
+        kept = self._work.load(self._kept(finished))
         change[top : top + len(kept)] = kept
         for band in bands(max(plan.tile_size[0] - len(kept), 0), plan.width):
             first = top + len(kept) + band.start

@@ -1,0 +1,314 @@
+"""Pictures that stay on the disk: the same bytes, resumed after a kill, room checked first."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from dunrestore.checkpoints.load import Model
+from dunrestore.cli.app import run
+from dunrestore.errors import ExitCode, FileAccessError
+from dunrestore.imaging import files, rows, tiff_rows
+from dunrestore.models.arin import ARIN, ARINConfig
+from dunrestore.models.car import CARConfig
+from dunrestore.models.edsr import EDSRConfig
+from dunrestore.models.guided import Guided, GuidedConfig
+from dunrestore.models.hinet import HINet, HINetConfig
+from dunrestore.provenance import record
+from dunrestore.restoration import source, work_folder
+from dunrestore.restoration.file import restore_file
+from dunrestore.restoration.jobs import Job
+from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.source import FileOptions
+from tests.restoration.batches import EPOCH, toy_model, use_toy
+from tests.restoration.networks import Toy, fill_white
+
+ROOT = Path(__file__).parents[2]
+HINET = HINetConfig(width=2, depth=3, hin_first=1, hin_last=2)
+
+
+@pytest.fixture(autouse=True)
+def small_bands(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
+    monkeypatch.setattr(rows, "AT_ONCE", 6000)
+    monkeypatch.setattr(rows, "FEWEST", 16)
+
+
+def on_disk(monkeypatch, large):
+    monkeypatch.setattr(source, "IN_MEMORY", 0 if large else 10**9)
+
+
+def make_tiff(path, dtype=np.uint8, channels=3, seed=0, size=(150, 210), **form):
+    """A TIFF of dark noise with two white losses."""
+    top = np.iinfo(dtype).max
+    samples = np.random.default_rng(seed).integers(0, top * 3 // 4, (*size, channels), dtype)
+    samples[30:52, 60:101] = top
+    samples[100:, 180:] = top
+    array = samples[..., 0] if channels == 1 else samples
+    if form.get("planarconfig") == "separate":
+        array = np.moveaxis(array, -1, 0)
+    extra = ["unassalpha"] if channels in (2, 4) else None
+    kind = "minisblack" if channels < 3 else "rgb"
+    resolution = {"resolution": (300, 300), "resolutionunit": "INCH"}
+    tifffile.imwrite(path, array, photometric=kind, extrasamples=extra, **resolution, **form)
+    return path
+
+
+def restored(folder, source_path, model=None, options=(), **file_options):
+    """The output's bytes and its record without what differs from run to run."""
+    target = folder / ("out" + file_options.pop("suffix", source_path.suffix))
+    asked = RestoreOptions(**{"tile": 96, "device": "cpu", "precision": "fp32", **dict(options)})
+    restore_file(Job(source_path, target), model or toy_model(), asked, FileOptions(**file_options))
+    values = record.read(record.path_of(target))
+    values["execution"].pop("seconds")
+    assert not list(folder.glob(".dunrestore-*"))
+    return target.read_bytes(), values
+
+
+def both(monkeypatch, tmp_path, *arguments, **options):
+    """The same restored in memory and from the disk."""
+    results = []
+    for large in (False, True):
+        on_disk(monkeypatch, large)
+        folder = tmp_path / "out"
+        folder.mkdir()
+        results.append(restored(folder, *arguments, **dict(options)))
+        shutil.rmtree(folder)
+    return results
+
+
+FORMS = {
+    "strips": {"rowsperstrip": 7},
+    "one raw strip": {},
+    "one packed strip": {"compression": "zlib", "rowsperstrip": 150},
+    "tiles": {"tile": (64, 48), "compression": "zlib", "predictor": True},
+    "zstd": {"rowsperstrip": 16, "compression": "zstd", "byteorder": ">"},
+    "big": {"tile": (32, 32), "bigtiff": True, "compression": "lzw"},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_bytes_and_the_record_are_the_same(monkeypatch, tmp_path, form, dtype, channels):
+    path = make_tiff(tmp_path / "in.tif", dtype, channels, **FORMS[form])
+    small, large = both(monkeypatch, tmp_path, path)
+    assert large == small
+    assert small[1]["changed_percent"] > 5
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 5, 6, 7, 8])
+def test_turned_pictures(monkeypatch, tmp_path, orientation):
+    path = make_tiff(tmp_path / "in.tif", extratags=[(274, 3, 1, orientation, True)])
+    small, large = both(monkeypatch, tmp_path, path, options={"preserve": "never"})
+    assert large == small
+
+
+def test_separate_planes_and_parts_too_large_to_be_read_alone(monkeypatch, tmp_path):
+    form = {"planarconfig": "separate", "compression": "zlib", "rowsperstrip": 150}
+    path = make_tiff(tmp_path / "in.tif", **form)
+    monkeypatch.setattr(tiff_rows, "COARSE", 10_000)
+    small, large = both(monkeypatch, tmp_path, path)
+    assert large == small
+
+
+def network(kind):
+    torch.manual_seed(3)
+    if kind == "hinet":
+        return HINet(HINET)
+    if kind == "arin":
+        edsr = EDSRConfig(blocks=1, features=4, scale=2)
+        car = CARConfig(kernel=3, scale=2, width=4, residual_blocks=1, edsr=edsr)
+        return ARIN(ARINConfig(car=car, hinet=HINET))
+    inner = HINetConfig(width=2, depth=3, hin_first=1, hin_last=2, in_channels=7)
+    return Guided(GuidedConfig(finder_width=2, finder_depth=2, pyramid_levels=3, hinet=inner))
+
+
+@pytest.mark.parametrize("preserve", ["auto", "always", "never"])
+@pytest.mark.parametrize("kind", ["hinet", "arin", "guided"])
+def test_all_networks_give_the_same_bytes(monkeypatch, tmp_path, kind, preserve):
+    path = make_tiff(tmp_path / "in.tif")
+    model = Model("random", kind, network(kind).eval(), {}, "0" * 64, Path("random"))
+    options = {"preserve": preserve, "tile": 144, "batch_size": 2}
+    small, large = both(monkeypatch, tmp_path, path, model, options)
+    assert large == small
+
+
+def test_a_noisy_scan_is_cleaned_as_a_whole(monkeypatch, tmp_path):
+    noise = np.random.default_rng(2).normal(0, 16, (150, 210, 3))
+    tifffile.imwrite(tmp_path / "in.tif", (120 + noise).astype(np.uint8))
+    model = toy_model(lambda x: torch.full_like(x, 120 / 255))
+    small, large = both(monkeypatch, tmp_path, tmp_path / "in.tif", model)
+    assert large == small
+    assert small[1]["pages"][0]["cleaned"]
+
+
+def test_several_pages_and_only_the_first(monkeypatch, tmp_path):
+    path = tmp_path / "in.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for seed in range(2):
+            page = np.random.default_rng(seed).integers(0, 190, (60, 90, 3), np.uint8)
+            page[20:40, 30:50] = 255
+            writer.write(page, photometric="rgb", rowsperstrip=9)
+    for first_page in (False, True):
+        small, large = both(monkeypatch, tmp_path, path, first_page=first_page)
+        assert large == small
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jp2"])
+def test_other_formats_in_and_out(monkeypatch, tmp_path, suffix):
+    tiff = make_tiff(tmp_path / "in.tif")
+    files.write(files.read(tiff), tmp_path / f"in{suffix}")
+    small, large = both(monkeypatch, tmp_path, tiff, suffix=suffix)
+    assert large == small
+    small, large = both(monkeypatch, tmp_path, tmp_path / f"in{suffix}", suffix=".tif")
+    assert large == small
+
+
+def test_palettes_and_whole_pictures_stay_in_memory(monkeypatch, tmp_path):
+    path = make_tiff(tmp_path / "in.tif")
+    small, large = both(monkeypatch, tmp_path, path, options={"tile": 0})
+    assert large == small
+
+
+def test_the_change_map_is_a_tiff(monkeypatch, tmp_path):
+    path = make_tiff(tmp_path / "in.tif")
+    on_disk(monkeypatch, True)
+    job = Job(path, tmp_path / "out" / "out.tif")
+    options = RestoreOptions(tile=96, device="cpu", precision="fp32")
+    restore_file(job, toy_model(), options, FileOptions(change_map=True))
+    shown = tifffile.imread(tmp_path / "out" / "out.tif.changes.tif")
+    old, new = (tifffile.imread(p).astype(int) for p in (path, job.target))
+    np.testing.assert_array_equal(shown, np.abs(new - old).max(axis=2))
+
+
+class Stop(Exception):  # noqa: N818 - nothing went wrong
+    pass
+
+
+def interrupted(monkeypatch, tmp_path, path, tiles, **options):
+    """Run until so many tiles are done."""
+
+    def progress(done, _total, _pixels):
+        if done >= tiles:
+            raise Stop
+
+    on_disk(monkeypatch, True)
+    asked = RestoreOptions(**{"tile": 96, "device": "cpu", "precision": "fp32", **options})
+    model = toy_model()
+    with pytest.raises(Stop):
+        restore_file(Job(path, tmp_path / "out.tif"), model, asked, FileOptions(), progress)
+    return len(model.network.shapes)
+
+
+@pytest.mark.parametrize("tiles", range(1, 13))
+def test_an_interrupted_picture_goes_on_at_the_last_finished_row(monkeypatch, tmp_path, tiles):
+    path = make_tiff(tmp_path / "in.tif")
+    on_disk(monkeypatch, False)
+    wanted = restored(tmp_path, path)
+    (tmp_path / "out.tif").unlink()
+    across, down = 4, 3
+    assert interrupted(monkeypatch, tmp_path, path, tiles) == tiles
+    folder = work_folder.path_of(tmp_path / "out.tif")
+    assert folder.is_dir()
+    with (folder / "journal.jsonl").open("a") as journal:
+        journal.write('{"event": "row", "pa')  # as a kill may leave it
+    model = toy_model()
+    assert restored(tmp_path, path, model) == wanted
+    assert len(model.network.shapes) == across * (down - tiles // across)
+
+
+def test_work_for_something_else_is_not_gone_on_with(monkeypatch, tmp_path):
+    path = make_tiff(tmp_path / "in.tif")
+    interrupted(monkeypatch, tmp_path, path, 8)
+    other = make_tiff(tmp_path / "in.tif", seed=1)
+    model = toy_model()
+    found = restored(tmp_path, other, model)
+    assert len(model.network.shapes) == 12
+    (tmp_path / "out.tif").unlink()
+    on_disk(monkeypatch, False)
+    assert found == restored(tmp_path, other)
+
+
+def test_two_runs_do_not_work_on_one_output(monkeypatch, tmp_path):
+    path = make_tiff(tmp_path / "in.tif")
+    on_disk(monkeypatch, True)
+    held = work_folder.WorkFolder(tmp_path / "out.tif", {})
+    with pytest.raises(FileAccessError, match="another run"):
+        restored(tmp_path, path)
+    held.remove()
+
+
+def test_a_full_disk_is_one_line_before_the_work(monkeypatch, tmp_path, capsys):
+    use_toy(monkeypatch)
+    on_disk(monkeypatch, True)
+    path = make_tiff(tmp_path / "in.tif")
+    full = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(work_folder.shutil, "disk_usage", lambda _: full)
+    code = run(["restore", str(path), "-o", str(tmp_path / "out.tif"), "-d", "cpu"])
+    assert code == ExitCode.FILE_ACCESS
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "disk space" in line
+    assert "free some space" in line
+    assert not list(tmp_path.glob(".dunrestore-*"))
+
+
+CHILD = """
+import os, sys
+from tests.restoration.batches import toy_model
+from dunrestore.restoration import source
+from dunrestore.restoration.file import restore_file
+from dunrestore.restoration.jobs import Job
+from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.source import FileOptions
+from pathlib import Path
+source.IN_MEMORY = 0
+def progress(done, total, pixels):
+    if done == 6:
+        os.kill(os.getpid(), 9)
+restore_file(Job(Path(sys.argv[1]), Path(sys.argv[2])), toy_model(),
+    RestoreOptions(tile=96, device="cpu", precision="fp32"), FileOptions(), progress)
+"""
+
+
+def test_killed_and_run_again(monkeypatch, tmp_path):
+    path = make_tiff(tmp_path / "in.tif")
+    on_disk(monkeypatch, False)
+    wanted = restored(tmp_path, path)
+    (tmp_path / "out.tif").unlink()
+    command = [sys.executable, "-c", CHILD, str(path), str(tmp_path / "out.tif")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    on_disk(monkeypatch, True)
+    model = toy_model()
+    assert restored(tmp_path, path, model) == wanted
+    assert len(model.network.shapes) == 8
+
+
+def test_a_dry_run_says_what_stays_on_the_disk(monkeypatch, tmp_path, capsys):
+    use_toy(monkeypatch, Model("toy", "hinet", Toy(fill_white), {}, "0" * 64, Path("toy")))
+    on_disk(monkeypatch, True)
+    path = make_tiff(tmp_path / "in.tif")
+    command = [
+        "restore",
+        str(path),
+        "-o",
+        str(tmp_path / "out.tif"),
+        "--dry-run",
+        "-d",
+        "cpu",
+        "--json",
+    ]
+    assert run(command) == ExitCode.OK
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["work_bytes"] == 150 * 210 * (18 + 3)
+    assert run(command[:-1]) == ExitCode.OK
+    assert "MB on the disk" in capsys.readouterr().out
