@@ -4,6 +4,7 @@ Our own continuation of the paper: still blind, but the refining HINet starts fr
 fill (push-pull: S. Gortler et al., "The Lumigraph", 1996, section 3.4) instead of from the loss.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -102,12 +103,61 @@ def _push_pull(picture: Tensor, weight: Tensor, levels: int) -> Tensor:
     return picture * weight + filled[..., :height, :width] * (1 - weight)
 
 
+CERTAIN = 0.9
+"""Probability of a pixel being lost from which on its colour tells of the others'."""
+ENOUGH = 0.01
+"""Share of a picture that must be certain to be lost before colours are believed."""
+CAUTION = math.log(0.99 / 0.01) - math.log(0.9 / 0.1)
+"""Where less is, a logit is lowered by so much that 0.99 becomes 0.9: sound pictures stay as they
+are."""
+BINS = 16
+"""Of a colour histogram, in each channel."""
+
+
+def weigh_colours(x: Tensor, logits: Tensor) -> Tensor:
+    """Find the rest of the losses by the colours of those that are certain.
+
+    What shows in the losses of one scan is mostly one ground. A pixel of a colour that is common
+    among certain losses and rare elsewhere is likelier to be lost, and the other way round: the
+    logarithm of the ratio of the two colour histograms is added to the logit.
+
+    Args:
+        x: (B, 3, H, W), RGB in [0, 1].
+        logits: (B, 1, H, W), the finder's.
+
+    Returns:
+        (B, 1, H, W) in float32.
+    """
+    logits = logits.float()
+    probability = torch.sigmoid(logits)
+    certain = probability * (probability > CERTAIN)
+    levels = (x.float().clamp(0, 1) * BINS).long().clamp_max(BINS - 1)
+    colours = (levels[:, 0] * BINS + levels[:, 1]) * BINS + levels[:, 2]
+    weighed: list[Tensor] = []
+    for colour, logit, lost, likely in zip(colours, logits, certain, probability, strict=True):
+        if (lost > 0).float().mean() < ENOUGH:
+            weighed.append(logit - CAUTION)
+            continue
+        ratio = _histogram(colour, lost).log() - _histogram(colour, 1 - likely).log()
+        weighed.append(logit + ratio.clamp(-4, 4)[colour])
+    return torch.stack(weighed)
+
+
+def _histogram(colour: Tensor, weight: Tensor) -> Tensor:
+    """Smoothed shares (BINS**3) of the colours, none of them zero."""
+    counts = torch.bincount(colour.flatten(), weight.flatten(), BINS**3).float()
+    cube = (counts / counts.sum().clamp_min(1)).view(1, 1, BINS, BINS, BINS)
+    for _ in range(2):
+        cube = F.avg_pool3d(cube, 3, stride=1, padding=1, count_include_pad=False)
+    return cube.flatten() + 1e-5
+
+
 class Guided(nn.Module):
     """Restores a picture in three steps.
 
     Input (B, 3, H, W), RGB in [0, 1], H and W multiples of ``config.size_multiple``. Output: the
-    finder's logits (B, 1, H, W), the pre-filled picture and HINet's two (B, 3, H, W), the last the
-    result.
+    finder's logits (B, 1, H, W), in eval mode with the colours weighed; the pre-filled picture and
+    HINet's two (B, 3, H, W), the last the result.
     """
 
     def __init__(self, config: GuidedConfig) -> None:
@@ -134,6 +184,8 @@ class Guided(nn.Module):
             lost: (B, 1, H, W) in [0, 1], a mask to use instead of the one that is found.
         """
         logits = self.finder(x)
+        if not self.training:
+            logits = weigh_colours(x, logits)
         mask = (logits > 0).to(x.dtype) if lost is None else lost
         filled = push_pull(x, mask, self.config.pyramid_levels)
         if self.training and not any(p.requires_grad for p in self.hinet.parameters()):

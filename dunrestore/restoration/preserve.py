@@ -48,9 +48,9 @@ class MaskRule:
 
 DEFAULT_RULE = MaskRule()
 
-CERTAIN = 0.6
+CERTAIN = 0.9
 """A region counts as damage where its probability reaches this."""
-LIKELY = 0.35
+LIKELY = 0.5
 """It extends to where the probability falls below this."""
 
 
