@@ -53,6 +53,8 @@ class MeanShift(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """(B, 3, H, W) -> (B, 3, H, W), in float32 at least: 8 bits of mantissa would show."""
+        if x.is_meta:  # knows no autocast
+            return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(x.to(self.weight.dtype))
 

@@ -110,8 +110,10 @@ ENOUGH = 0.01
 CAUTION = math.log(0.99 / 0.01) - math.log(0.9 / 0.1)
 """Where less is, a logit is lowered by so much that 0.99 becomes 0.9: sound pictures stay as they
 are."""
-BINS = 16
-"""Of a colour histogram, in each channel."""
+COARSE, FINE = 16, 64
+"""Bins of the colour histograms, in each channel."""
+BELIEF = 300
+"""Pixels that the coarse, smoothed histogram counts for beside the fine one's own."""
 
 
 def weigh_colours(x: Tensor, logits: Tensor) -> Tensor:
@@ -119,7 +121,7 @@ def weigh_colours(x: Tensor, logits: Tensor) -> Tensor:
 
     What shows in the losses of one scan is mostly one ground. A pixel of a colour that is common
     among certain losses and rare elsewhere is likelier to be lost, and the other way round: the
-    logarithm of the ratio of the two colour histograms is added to the logit.
+    logarithm of the ratio of the two shares of its colour is added to its logit.
 
     Args:
         x: (B, 3, H, W), RGB in [0, 1].
@@ -129,27 +131,35 @@ def weigh_colours(x: Tensor, logits: Tensor) -> Tensor:
         (B, 1, H, W) in float32.
     """
     logits = logits.float()
-    probability = torch.sigmoid(logits)
-    certain = probability * (probability > CERTAIN)
-    levels = (x.float().clamp(0, 1) * BINS).long().clamp_max(BINS - 1)
-    colours = (levels[:, 0] * BINS + levels[:, 1]) * BINS + levels[:, 2]
     weighed: list[Tensor] = []
-    for colour, logit, lost, likely in zip(colours, logits, certain, probability, strict=True):
-        if (lost > 0).float().mean() < ENOUGH:
+    for picture, logit in zip(x.float(), logits, strict=True):
+        likely = torch.sigmoid(logit[0])
+        certain = likely * (likely > CERTAIN)
+        if (certain > 0).float().mean() < ENOUGH:
             weighed.append(logit - CAUTION)
             continue
-        ratio = _histogram(colour, lost).log() - _histogram(colour, 1 - likely).log()
-        weighed.append(logit + ratio.clamp(-4, 4)[colour])
+        ratio = _colour_share(picture, certain).log() - _colour_share(picture, 1 - likely).log()
+        weighed.append(logit + ratio.clamp(-6, 6))
     return torch.stack(weighed)
 
 
-def _histogram(colour: Tensor, weight: Tensor) -> Tensor:
-    """Smoothed shares (BINS**3) of the colours, none of them zero."""
-    counts = torch.bincount(colour.flatten(), weight.flatten(), BINS**3).float()
-    cube = (counts / counts.sum().clamp_min(1)).view(1, 1, BINS, BINS, BINS)
+def _colour_share(picture: Tensor, weight: Tensor) -> Tensor:
+    """The share (H, W) that every pixel's colour has of the weight (H, W); never zero."""
+    coarse, fine = _colours(picture, COARSE), _colours(picture, FINE)
+    total = weight.sum()
+    counts = torch.bincount(coarse.flatten(), weight.flatten(), COARSE**3).float()
+    cube = (counts / total.clamp_min(1)).view(1, 1, COARSE, COARSE, COARSE)
     for _ in range(2):
         cube = F.avg_pool3d(cube, 3, stride=1, padding=1, count_include_pad=False)
-    return cube.flatten() + 1e-5
+    expected = (cube.flatten() + 1e-5)[coarse] * (COARSE / FINE) ** 3
+    counts = torch.bincount(fine.flatten(), weight.flatten(), FINE**3).float()
+    return (counts[fine] + BELIEF * expected) / (total + BELIEF)
+
+
+def _colours(picture: Tensor, bins: int) -> Tensor:
+    """The bin (H, W) of every pixel's colour, of ``bins**3``."""
+    red, green, blue = (picture.clamp(0, 1) * bins).long().clamp_max(bins - 1)
+    return (red * bins + green) * bins + blue
 
 
 class Guided(nn.Module):
@@ -184,7 +194,7 @@ class Guided(nn.Module):
             lost: (B, 1, H, W) in [0, 1], a mask to use instead of the one that is found.
         """
         logits = self.finder(x)
-        if not self.training:
+        if not (self.training or x.is_meta):  # work is counted on pictures without colours
             logits = weigh_colours(x, logits)
         mask = (logits > 0).to(x.dtype) if lost is None else lost
         filled = push_pull(x, mask, self.config.pyramid_levels)

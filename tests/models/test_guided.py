@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from dunrestore.models.guided import Guided, GuidedConfig, push_pull
+from dunrestore.models.guided import CAUTION, Guided, GuidedConfig, push_pull, weigh_colours
 from dunrestore.models.hinet import HINetConfig
 from dunrestore.models.runner import Runner
 
@@ -82,3 +82,41 @@ def test_the_runner_hands_on_where_damage_was_found():
     change = runner.change(tiles)
     assert change.shape == (1, 48, 48, 4)
     assert ((change[..., 3] >= 0) & (change[..., 3] <= 1)).all()
+
+
+def scan_with_a_loss():
+    """Dark paint with a loss of light ground, and logits that see but half of the loss."""
+    torch.manual_seed(0)
+    x = 0.2 + 0.1 * torch.rand(1, 3, 64, 64)
+    x[..., 10:30, 10:30] = 0.8 + 0.02 * torch.rand(1, 3, 20, 20)
+    logits = torch.full((1, 1, 64, 64), -3.0)
+    logits[..., 10:30, 10:20] = 4
+    logits[..., 10:30, 20:30] = -1
+    return x, logits
+
+
+def test_colours_of_certain_losses_find_the_rest_and_nothing_else():
+    x, logits = scan_with_a_loss()
+    found = weigh_colours(x, logits) > 0
+    assert found[..., 10:30, 10:30].all()
+    assert found.sum() == 400
+
+
+def test_paint_of_another_colour_is_not_taken_for_a_loss():
+    x, logits = scan_with_a_loss()
+    logits[..., 40:50, 40:50] = 1  # the finder's doubt
+    assert not (weigh_colours(x, logits) > 0)[..., 40:50, 40:50].any()
+
+
+def test_where_little_is_certain_colours_are_not_believed():
+    x, logits = scan_with_a_loss()
+    logits[..., 10:30, 10:20] = -3
+    logits[..., 10:12, 10:12] = 4
+    torch.testing.assert_close(weigh_colours(x, logits), logits - CAUTION)
+
+
+def test_pictures_of_a_batch_are_weighed_by_themselves():
+    x, logits = scan_with_a_loss()
+    both = weigh_colours(torch.cat([x, 1 - x]), torch.cat([logits, logits]))
+    torch.testing.assert_close(both[:1], weigh_colours(x, logits))
+    torch.testing.assert_close(both[1:], weigh_colours(1 - x, logits))
