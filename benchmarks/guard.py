@@ -2,8 +2,9 @@
 
     python benchmarks/guard.py [--accept] [--rounds N]
 
-Ratios of times taken in one run, each the best of N interleaved rounds. What moved is measured a
-second time before it counts, since machines are noisy. Ends with 1 if a ratio moved, 0 otherwise.
+Ratios of processor times taken in one run, each the best of N interleaved rounds. What moved is
+measured a second time before it counts, since machines are noisy. Ends with 1 if a ratio moved, 0
+otherwise.
 ``--accept`` (``make bench ACCEPT=1``) stores the new ratios in ``benchmarks/ratios.json``.
 """
 
@@ -29,14 +30,14 @@ SIDE = 192
 
 
 def best_of(works, rounds):
-    """The least seconds of each work, taken in turn."""
+    """The least processor seconds of each work, taken in turn."""
     best = dict.fromkeys(works, float("inf"))
     for turn in range(rounds + 1):
         for name, work in works.items():
-            begin = time.perf_counter()
+            begin = time.thread_time()
             work()
             if turn:  # the first warms up
-                best[name] = min(best[name], time.perf_counter() - begin)
+                best[name] = min(best[name], time.thread_time() - begin)
     return best
 
 

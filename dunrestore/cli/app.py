@@ -3,9 +3,10 @@
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from dunrestore import __version__
 from dunrestore.cli import bench, compare, console, doctor, models, noise, restore, train, verify
@@ -13,10 +14,23 @@ from dunrestore.errors import DunrestoreError, ExitCode, file_access_error
 
 log = logging.getLogger(__name__)
 
+
+class _Plain(TyperGroup):
+    """Commands and usage errors without boxes, whose imports take as long as all the rest."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings["rich_markup_mode"] = None
+        super().__init__(**settings)
+        for command in self.commands.values():
+            # Otherwise it is cut to one line.
+            command.short_help = " ".join((command.help or "").partition("\n\n")[0].split())
+
+
 app = typer.Typer(
     name="dunrestore",
     help="Restore scanned murals. What was not damaged stays exactly as it was.",
     no_args_is_help=True,
+    cls=_Plain,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dunrestore.cli import console
-from dunrestore.cli.bench_progress import BenchProgress
 from dunrestore.cli.compare import compare_folders
 
 if TYPE_CHECKING:
@@ -139,6 +138,7 @@ def bench(
         )
     from dunrestore.benchmarking.planning import Wishes, plan
     from dunrestore.benchmarking.session import Request, measure
+    from dunrestore.cli.bench_progress import BenchProgress
     from dunrestore.restoration.options import RestoreOptions
 
     wishes = Wishes(

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from dunrestore.cli import console
-from dunrestore.cli.download_bar import DownloadBar
 from dunrestore.errors import ModelError, NothingToDoError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from dunrestore.checkpoints.store import Status, Store
     from dunrestore.checkpoints.verify import Verdict
 
@@ -60,6 +60,8 @@ def list_models(cache_dir: CacheDir = None, catalog: Catalog = None, as_json: Js
     if as_json:
         console.print_json([_as_json(status) for status in found])
         return
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     table.add_column("NAME", no_wrap=True)
     table.add_column("STATE", no_wrap=True)
@@ -112,6 +114,7 @@ def pull(
     """Fetch models into the cache; what is here and whole is not fetched again."""
     from dunrestore.checkpoints.pull import pull as pull_model
     from dunrestore.checkpoints.verify import remember_new
+    from dunrestore.cli.download_bar import DownloadBar
 
     console.set_up(quiet=quiet)
     store = _store(cache_dir, catalog, offline=offline)
@@ -255,7 +258,9 @@ def _as_json(status: "Status") -> dict[str, Any]:
     }
 
 
-def _verdict_table(verdicts: "list[Verdict]") -> Table:
+def _verdict_table(verdicts: "list[Verdict]") -> "Table":
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     for heading in ("NAME", "CHECK", "RESULT"):
         table.add_column(heading, no_wrap=heading != "RESULT")
@@ -298,7 +303,7 @@ def _complaint(verdict: "Verdict") -> str:
     return f"(results on {', '.join(bad)})"
 
 
-def _print_table(table: Table) -> None:
+def _print_table(table: "Table") -> None:
     # Off a terminal rich would squeeze everything into 80 columns.
     wide = None if console.data.is_terminal or "COLUMNS" in os.environ else 160
     console.data.print(table, soft_wrap=False, width=wide)

@@ -7,12 +7,11 @@ import typer
 
 from dunrestore.cli import console, restore_lines
 from dunrestore.cli import restore_options as options
-from dunrestore.cli.download_bar import DownloadBar
 from dunrestore.cli.interrupts import stopping
-from dunrestore.cli.progress import RestoreProgress
 from dunrestore.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from dunrestore.cli.progress import RestoreProgress
     from dunrestore.restoration.existing import Policy
     from dunrestore.restoration.jobs import Job
     from dunrestore.restoration.run import Outcome, Run
@@ -62,6 +61,8 @@ def restore(
 ) -> None:
     """Restore damaged scans; what was not damaged stays exactly as it was."""
     from dunrestore.checkpoints.load import load
+    from dunrestore.cli.download_bar import DownloadBar
+    from dunrestore.cli.progress import RestoreProgress
     from dunrestore.restoration.existing import refuse_existing
     from dunrestore.restoration.jobs import extension_of, output_folder, plan_jobs
     from dunrestore.restoration.masks import with_masks
@@ -135,7 +136,7 @@ def _policy(existing: Literal["skip", "overwrite", "abort"] | None, overwrite: b
 
 
 def _restore_all(
-    run: "Run", jobs: "list[Job]", bar: RestoreProgress, *, as_json: bool, quiet: bool
+    run: "Run", jobs: "list[Job]", bar: "RestoreProgress", *, as_json: bool, quiet: bool
 ) -> "list[Outcome]":
     outcomes: list[Outcome] = []
     with ExitStack() as stack:

@@ -95,6 +95,8 @@ def print_plan(
     about = estimate(planned, model, options)
     free = "" if about.free_bytes is None else f"; {about.free_bytes / 1e9:.1f} GB free"
     source = f"as measured {about.measured[:10]}" if about.stored else "by a short measurement"
+    if about.share < 0.7:
+        source += f"; other programs leave {100 * about.share:.0f} % of a processor"
     console.say(
         f"{len(planned)} files, {about.megapixels:.1f} megapixels, {about.bytes / 1e6:.1f} MB;"
         f" about {_duration(about.seconds)} of computing ({source}){free}; nothing was done"

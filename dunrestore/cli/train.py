@@ -16,7 +16,6 @@ from typing import (
 )
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dunrestore.cli import console
 from dunrestore.training.config import TrainConfig, make_config, read_toml, to_toml
@@ -32,6 +31,8 @@ class TrainingProgress:
     """A bar on stderr while stderr is a terminal, and a line for every validation."""
 
     def __init__(self, iterations: int, start: int, *, bar: bool, lines: bool) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
         self._lines = lines
         self._bar = Progress(
             TextColumn("{task.completed}/{task.total}"),

@@ -56,8 +56,8 @@ def speeds(default: str, cache_dir: Path | None, seconds: float | None) -> Itera
         yield Finding("speed", "failed", line, "problem", advice)
     load1, cores = psutil.getloadavg()[0], os.cpu_count() or 1
     if seconds is not None and load1 > cores + 1:
-        value = f"load {load1:.1f} on {cores} cores: the processor's figures are too low"
-        yield Finding("speed", "busy machine", value, "note", "run doctor again when it is idle")
+        value = f"load {load1:.1f} on {cores} cores: these speeds are those of it idle"
+        yield Finding("speed", "busy machine", value, "note")
     if not found and not failed:
         value = "not measured on this machine yet"
         yield Finding("speed", model.name, value, "note", "run `dunrestore doctor`")

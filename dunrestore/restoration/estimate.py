@@ -23,7 +23,7 @@ from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.large import work_bytes
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.picture import restoring_network
-from dunrestore.restoration.speed import measure, stored_speed
+from dunrestore.restoration.speed import measure, processor_share, stored_speed
 
 Plan = Literal["restore", "check", "replace", "refuse"]
 
@@ -58,7 +58,9 @@ class Estimate:
     megapixels: float
     """Of the files whose header tells their size."""
     seconds: float
-    """Computing time on the chosen device, all files restored anew."""
+    """Computing time, all files restored anew, if the machine stays as busy as it is."""
+    share: float
+    """What the run would get of a processor now; 1 if that is idle, and where a GPU computes."""
     measured: str
     """When the speed was measured, ISO 8601."""
     stored: bool
@@ -106,9 +108,11 @@ def estimate(planned: Sequence[PlannedFile], model: Model, options: RestoreOptio
     target = planned[0].job.target.absolute()
     folder = next((parent for parent in target.parents if parent.is_dir()), None)
     speed, stored = _speed(model, options)
+    share = processor_share() if speed.device == "cpu" else 1.0
     return Estimate(
         megapixels=megapixels,
-        seconds=_computed_megapixels(planned, model, options) / speed.megapixels_a_second,
+        seconds=_computed_megapixels(planned, model, options) / speed.megapixels_a_second / share,
+        share=share,
         measured=speed.date,
         stored=stored,
         bytes=sum(one.bytes for one in planned),

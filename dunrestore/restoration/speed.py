@@ -12,14 +12,17 @@ from dunrestore.checkpoints.load import Model
 from dunrestore.models import measurements
 from dunrestore.models.devices import DTYPES
 from dunrestore.models.measurements import Speed
-from dunrestore.models.runner import Runner
+from dunrestore.models.runner import Runner, size_multiple
 from dunrestore.restoration.change import WINDOW
 from dunrestore.restoration.picture import restoring_network
 
-TILE = 192
-"""Side of the tile that is measured."""
-ROUNDS = 5
-"""The best of so many counts, if the time suffices."""
+SIDES = (96, 192, 384)
+"""Sides of the tiles that are measured, one after the other while the time suffices: small ones
+waste much on their borders."""
+SHARE_SECONDS = 0.5
+"""How long the processor is watched to see how busy it is."""
+PREDICTED = 5
+"""How many times longer the next tile takes, at most: it has four times the pixels."""
 
 
 def hardware(device: torch.device) -> str:
@@ -32,69 +35,96 @@ def hardware(device: torch.device) -> str:
 def measure(
     model: Model, places: list[tuple[str, str]], seconds: float
 ) -> tuple[list[Speed], list[str]]:
-    """Measure a model on devices in precisions, one after the other in turn, and keep the result.
+    """Measure a model on devices in precisions, and keep the result.
+
+    On the CPU the processor time of the calling thread counts, which is what an idle machine
+    takes; elsewhere the time that passes.
 
     Args:
         model: a restoring model.
         places: (device, precision) as in ``self_test.present``.
-        seconds: after these no further round is begun; the first is always finished.
+        seconds: that all places may take together, by the clock; of each, the smallest tile is
+            always measured.
 
     Returns:
         The speeds, and a line for every place that failed.
     """
-    tile = np.random.default_rng(0).random((1, TILE, TILE, 3), np.float32)
     network = restoring_network(model)
-    best: dict[tuple[str, str], float] = {}
-    failed: dict[tuple[str, str], str] = {}
-    start = time.perf_counter()
-    for turn in range(1 + ROUNDS):  # the first turn warms up, and counts if there is no other
-        for place in places:
-            if place in failed or (turn and time.perf_counter() - start > seconds):
-                continue
-            try:
-                took = _once(network, place, tile)
-            except Exception as error:  # whatever a driver raises, the other devices go on
-                said = (str(error).splitlines() or [type(error).__name__])[0]
-                failed[place] = f"{place[0]} {place[1]}: {said}"
-                continue
-            best[place] = min(best.get(place, took), took)
+    multiple = size_multiple(network)
+    sides = sorted({-(-side // multiple) * multiple for side in SIDES})
     date = measurements.now()
-    speeds = [
-        Speed(
-            model.name,
-            model.sha256,
-            device,
-            hardware(torch.device(device)),
-            str(DTYPES[precision]).removeprefix("torch."),
-            TILE,
-            TILE * TILE / 1e6 / took,
-            date,
-        )
-        for (device, precision), took in best.items()
-    ]
+    speeds: list[Speed] = []
+    failed: list[str] = []
+    start = time.perf_counter()
+    for index, (device, precision) in enumerate(places):
+        left = seconds - (time.perf_counter() - start)
+        try:
+            side, rate = _rate(network, device, precision, sides, left / (len(places) - index))
+        except Exception as error:  # whatever a driver raises, the other devices go on
+            said = (str(error).splitlines() or [type(error).__name__])[0]
+            failed.append(f"{device} {precision}: {said}")
+            continue
+        name = str(DTYPES[precision]).removeprefix("torch.")
+        calls_itself = hardware(torch.device(device))
+        speeds.append(Speed(model.name, model.sha256, device, calls_itself, name, side, rate, date))
     measurements.store_speeds(torch.get_num_threads(), speeds)
-    return speeds, list(failed.values())
+    return speeds, failed
 
 
-def _once(network: nn.Module, place: tuple[str, str], tile: NDArray[np.float32]) -> float:
-    device = torch.device(place[0])
+def _rate(
+    network: nn.Module, place: str, precision: str, sides: list[int], seconds: float
+) -> tuple[int, float]:
+    """The side of the largest tile that could be measured, and its megapixels a second."""
+    device = torch.device(place)
     if device.type != "cpu":
         network = copy.deepcopy(network)
-    runner = Runner(network, device, DTYPES[place[1]], WINDOW)
-    if device.type != "cpu":
-        runner.change(tile)  # kernels are chosen in the first run
+    runner = Runner(network, device, DTYPES[precision], WINDOW)
+    clock = time.thread_time if device.type == "cpu" else time.perf_counter
     start = time.perf_counter()
-    runner.change(tile)  # ends with a copy to the host, which waits for the device
-    return time.perf_counter() - start
+    measured = 0, 0.0
+    for side in sides:
+        tile = painted(side)
+        best = took = float("inf")
+        for _ in range(3):  # kernels are chosen in the first
+            begin, began = time.perf_counter(), clock()
+            runner.change(tile)  # ends with a copy to the host, which waits for the device
+            best, took = min(best, clock() - began), time.perf_counter() - begin
+            if time.perf_counter() - start + took > seconds:
+                break
+        measured = side, side * side / 1e6 / max(best, 1e-9)
+        if time.perf_counter() - start + PREDICTED * took > seconds:
+            break
+    return measured
+
+
+def painted(side: int) -> NDArray[np.float32]:
+    """A tile of shades with grain and a loss: (1, side, side, 3) in [0, 1]."""
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    shades = [0.5 + 0.3 * np.sin(x / 17 + y / 29), 0.45 + 0.25 * np.sin(x / 23 - y / 11)]
+    tile = np.stack([*shades, 0.4 + 0.2 * np.cos(y / 31)], axis=-1)
+    tile += 0.03 * np.random.default_rng(0).standard_normal(tile.shape)
+    tile[side // 3 : side // 2, side // 4 : side // 3] = 1
+    return tile.clip(0, 1).astype(np.float32)[None]
+
+
+def processor_share() -> float:
+    """Of a processor, what this thread gets now: 1 on an idle machine, above 0 on a busy one."""
+    begin, began = time.perf_counter(), time.thread_time()
+    while (passed := time.perf_counter() - begin) < SHARE_SECONDS:
+        pass
+    return min(1.0, max(0.02, (time.thread_time() - began) / passed))
 
 
 def stored_speed(model: Model, device: torch.device, dtype: torch.dtype) -> Speed | None:
-    """The speed that was measured here last, of this model's file, device and precision."""
+    """The speed that was measured here of this model's file, device and precision.
+
+    Of the largest tile, whose speed comes closest to a picture's.
+    """
     where = device if device.type != "cuda" else torch.device("cuda", device.index or 0)
-    precision = str(dtype).removeprefix("torch.")
-    for speed in reversed(measurements.read_speeds(torch.get_num_threads())):
-        if (speed.model_sha256, speed.device, speed.precision, speed.hardware) == (
-            model.sha256, str(where), precision, hardware(where),
-        ):  # fmt: skip
-            return speed
-    return None
+    wanted = model.sha256, str(where), str(dtype).removeprefix("torch."), hardware(where)
+    fitting = [
+        speed
+        for speed in measurements.read_speeds(torch.get_num_threads())
+        if (speed.model_sha256, speed.device, speed.precision, speed.hardware) == wanted
+    ]
+    return max(fitting, key=lambda speed: speed.tile, default=None)
