@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test test-slow bench check format clean
 
 demo: $(STAMP)  ## set everything up and restore the example picture
-	$(BIN)/dunrestore restore examples/mural.png -o demo/mural-restored.png --model arin --overwrite
+	$(BIN)/dunrestore restore examples/mural.png -o demo/mural-restored.png --overwrite
 
 test: $(STAMP)  ## the quick tests
 	$(BIN)/pytest

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dunrestore.restoration.jobs import Job
     from dunrestore.restoration.run import Outcome, Run
 
-DEFAULT_MODEL = "arin"
+DEFAULT_MODEL = "arin-guided"
 
 
 def restore(
