@@ -73,9 +73,9 @@ def test_soft_edges_are_feathered_inside_the_margin_only():
 
 def test_found_damage_becomes_a_hard_mask():
     probability = np.zeros((5, 9), np.float32)
-    probability[2, 1:4] = 0.5
-    probability[2, 2] = 0.9
-    probability[2, 6:8] = 0.5
+    probability[2, 1:4] = 0.6
+    probability[2, 2] = 0.95
+    probability[2, 6:8] = 0.6
     weight = found_weight(probability)
     assert weight[2].tolist() == [0, 1, 1, 1, 0, 0, 0, 0, 0]
 
