@@ -55,7 +55,7 @@ class Trainer:
         self.network = network.to(device).to(memory_format=layout)
         self._wrapped = self._world.wrap(self.network, device)
         self.ema = AveragedWeights(self.network, config.ema) if config.ema else None
-        self._optimizers = make_optimizers(config, self.network)
+        self._optimizers = make_optimizers(config, self.network, dtype)
         half = dtype == torch.float16
         self._scaler = torch.amp.GradScaler(device.type, enabled=half)
         learning = [[p for p in n.parameters() if p.requires_grad] for n in clipped_parts(network)]

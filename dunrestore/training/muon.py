@@ -29,6 +29,7 @@ class Muon(torch.optim.Optimizer):
         lr: learning rate on AdamW's scale.
         momentum: of the (Nesterov) momentum.
         weight_decay: decoupled.
+        dtype: what matrices are orthogonalised in: bfloat16 suffices, where it is fast.
     """
 
     def __init__(
@@ -37,7 +38,9 @@ class Muon(torch.optim.Optimizer):
         lr: float = 1e-3,
         momentum: float = 0.95,
         weight_decay: float = 1e-2,
+        dtype: torch.dtype = torch.bfloat16,
     ) -> None:
+        self._dtype = dtype
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -55,16 +58,16 @@ class Muon(torch.optim.Optimizer):
                 momentum.mul_(group["momentum"]).add_(parameter.grad)
                 update = parameter.grad.add(momentum, alpha=group["momentum"]).flatten(1)
                 scale = _ADAMW_RMS * max(update.shape) ** 0.5
-                update = orthogonalise(update).to(parameter.dtype).view_as(parameter)
+                update = orthogonalise(update, self._dtype).to(parameter.dtype).view_as(parameter)
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(update, alpha=-group["lr"] * scale)
         return loss
 
 
-def orthogonalise(matrix: Tensor) -> Tensor:
-    """Bring the singular values of a matrix (m, n) to about 1, by Newton-Schulz in bfloat16."""
+def orthogonalise(matrix: Tensor, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+    """Bring the singular values of a matrix (m, n) to about 1, by Newton-Schulz in ``dtype``."""
     a, b, c = _COEFFICIENTS
-    x = matrix.bfloat16()
+    x = matrix.to(dtype)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)

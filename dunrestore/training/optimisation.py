@@ -13,10 +13,14 @@ from dunrestore.training.muon import Muon, split_parameters
 from dunrestore.training.stages import learning_parts
 
 
-def make_optimizers(config: TrainConfig, network: nn.Module) -> list[torch.optim.Optimizer]:
+def make_optimizers(
+    config: TrainConfig, network: nn.Module, dtype: torch.dtype
+) -> list[torch.optim.Optimizer]:
     """Adam or AdamW over the parts that learn; with ``muon``, Muon over their inner matrices.
 
     Each group keeps its own ``peak`` rate. A part's rate, where it has one, scales Muon's alike.
+    Muon computes in bfloat16 if ``dtype``, what convolutions compute in, is that: elsewhere it may
+    be emulated (on a CPU without its units a step then took four times as long).
     """
     betas = (config.beta1, config.beta2)
     parts = learning_parts(config, network)
@@ -29,7 +33,8 @@ def make_optimizers(config: TrainConfig, network: nn.Module) -> list[torch.optim
         parts = [(r, [p for p in ps if id(p) not in matrices]) for r, ps in parts]
         faster = config.lr_muon / config.lr if config.lr else 0.0
         if groups := _groups([(r * faster, ps) for r, ps in inner]):
-            made.append(Muon(groups))
+            fast = dtype if dtype == torch.bfloat16 else torch.float32
+            made.append(Muon(groups, dtype=fast))
     decay = config.weight_decay
     made.append(torch.optim.AdamW(_groups(parts), lr=config.lr, betas=betas, weight_decay=decay))
     return made

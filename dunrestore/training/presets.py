@@ -31,7 +31,16 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "hinet-db": {},
         "arin": {"lr": 3e-4},
         "arin-joint": {"lr": 2e-4, "lr_car": 5e-5, "recipe": "robust"},
-        "arin-guided": {"recipe": "robust", "mask_weight": 6.0},
+        # The finder learns from the mask alone, HINet always from the true one: neither disturbs
+        # the other.
+        "arin-guided": {
+            "recipe": "robust",
+            "loss": "psnr",
+            "psnr_floor": 1e-3,
+            "mask_weight": 1.0,
+            "sound_weight": 0.02,
+            "given_mask": 1.0,
+        },
     },
 }
 """What a preset says of a stage, where it is not the field's default."""

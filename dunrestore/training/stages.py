@@ -1,5 +1,6 @@
 """The stages of training: which network, which part of it learns, which pictures are compared."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -46,6 +47,9 @@ _PARTS: dict[tuple[str, str], dict[str, str]] = {
     ("edsr", "car"): {"": "usn."},
 }
 """(a model's architecture, the trained one's) -> where its weights go."""
+
+_FROM_THE_DEEPEST = re.compile(r"((?:up_path|skip_conv)_[12]\.)(\d+)")
+"""HINet's parts that are numbered from its deepest level up."""
 
 _FREEZABLE = ("car", "hinet", "finder")
 
@@ -170,12 +174,22 @@ def _take_over(network: nn.Module, architecture: str, model: Model) -> None:
             next_step="choose another --init or --stage",
         )
     own = network.state_dict()
+    deeper = max(0, _depth(model.network) - _depth(network))
     for name, tensor in model.network.state_dict().items():
         for old, new in prefixes.items():
             if name.startswith(old):
-                goal = new + name.removeprefix(old)
-                own[goal] = _fitted(tensor, own.get(goal), name, model)
+                goal = _FROM_THE_DEEPEST.sub(
+                    lambda part: f"{part[1]}{int(part[2]) - deeper}", new + name.removeprefix(old)
+                )
+                if goal in own or not deeper:  # a deepest level that is given up is left out
+                    own[goal] = _fitted(tensor, own.get(goal), name, model)
     network.load_state_dict(own)
+
+
+def _depth(network: nn.Module) -> int:
+    """Levels of a network's HINet; 0 if it has none."""
+    config: Any = network.config
+    return getattr(getattr(config, "hinet", config), "depth", 0)
 
 
 def _fitted(tensor: Tensor, goal: Tensor | None, name: str, model: Model) -> Tensor:

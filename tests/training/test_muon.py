@@ -1,13 +1,17 @@
+import pytest
 import torch
 from torch import nn
 
 from dunrestore.training.muon import Muon, orthogonalise, split_parameters
 
 
-def test_singular_values_come_near_one():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_singular_values_come_near_one(dtype):
     torch.manual_seed(0)
     for shape in ((8, 72), (72, 8), (16, 16)):
-        singular = torch.linalg.svdvals(orthogonalise(torch.randn(shape)).float())
+        found = orthogonalise(torch.randn(shape), dtype)
+        assert found.dtype == dtype
+        singular = torch.linalg.svdvals(found.float())
         assert singular.max() < 1.3
         assert singular.min() > 0.5
 

@@ -14,7 +14,7 @@ class TwoParts(nn.Module):
 
 def test_warm_up_then_cosine():
     config = make_config({"lr": 1.0, "lr_final": 0.1, "warmup": 10, "iterations": 110})
-    optimizers = make_optimizers(config, nn.Linear(1, 1))
+    optimizers = make_optimizers(config, nn.Linear(1, 1), torch.float32)
     rates = [set_learning_rate(optimizers, config, i) for i in range(111)]
     assert rates[0] == pytest.approx(1 / 11)
     assert rates[10] == pytest.approx(1)
@@ -27,7 +27,7 @@ def test_warm_up_then_cosine():
 def test_every_part_has_its_own_rate():
     config = make_config({"stage": "arin-joint", "lr_car": 1e-5, "lr": 1e-3, "warmup": 0})
     network = TwoParts()
-    optimizers = make_optimizers(config, network)
+    optimizers = make_optimizers(config, network, torch.float32)
     set_learning_rate(optimizers, config, 0)
     rates = {id(p): g["lr"] for o in optimizers for g in o.param_groups for p in g["params"]}
     assert rates[id(network.car.weight)] == pytest.approx(1e-5)
@@ -51,7 +51,7 @@ def test_the_average_follows_quickly_at_first_and_slowly_later():
 def test_every_optimiser_moves_every_weight(name):
     network = nn.Linear(5, 6)
     before = [p.detach().clone() for p in network.parameters()]
-    optimizers = make_optimizers(make_config({"optimizer": name}), network)
+    optimizers = make_optimizers(make_config({"optimizer": name}), network, torch.float32)
     assert len(optimizers) == (2 if name == "muon" else 1)
     network(torch.ones(1, 5)).square().sum().backward()
     for optimizer in optimizers:
@@ -71,7 +71,7 @@ def test_muons_rate_follows_its_parts():
         }
     )
     network = nn.ModuleDict({"car": nn.Linear(6, 6), "hinet": nn.Linear(6, 6)})
-    optimizers = make_optimizers(config, network)
+    optimizers = make_optimizers(config, network, torch.float32)
     set_learning_rate(optimizers, config, 0)
     rates = {id(p): g["lr"] for o in optimizers for g in o.param_groups for p in g["params"]}
     assert rates[id(network["car"].weight)] == pytest.approx(4e-4)

@@ -66,6 +66,29 @@ def test_a_model_is_fine_tuned_with_its_own_dimensions(tmp_path):
     assert (network.config.width, network.config.hin_first) == (6, 0)
 
 
+def test_a_shallower_network_takes_the_upper_levels_of_a_deeper_one(tmp_path):
+    deep = made(tmp_path, "arin", hinet_depth=4)
+    path = tmp_path / "deep.safetensors"
+    save(path, deep, "arin", {}, dtype=torch.float32)
+    shallow = made(tmp_path, "arin-joint", init=(str(path),), hinet_depth=3)
+    old, new = deep.state_dict(), shallow.state_dict()
+    for name, same in (
+        ("hinet.up_path_2.0.up.weight", "hinet.up_path_2.1.up.weight"),
+        ("hinet.skip_conv_1.1.weight", "hinet.skip_conv_1.2.weight"),
+        ("hinet.down_path_2.1.csff_enc.weight", "hinet.down_path_2.1.csff_enc.weight"),
+        ("hinet.down_path_1.2.conv_2.weight", "hinet.down_path_1.2.conv_2.weight"),
+        ("hinet.last.weight", "hinet.last.weight"),
+    ):
+        assert torch.equal(new[name], old[same])
+    assert all(torch.equal(new[name], old[name]) for name in new if name.startswith("car."))
+
+
+def test_a_deeper_network_cannot_start_from_a_shallower_one(tmp_path):
+    init = (saved(tmp_path, "hinet-db", hinet_depth=3),)
+    with pytest.raises(ModelError, match="has the shape"):
+        made(tmp_path, "hinet-db", init=init, hinet_depth=4)
+
+
 def test_guided_takes_over_a_hinet_and_begins_with_the_fill(tmp_path):
     init = (saved(tmp_path, "hinet-db"),)
     guided = made(tmp_path, "arin-guided", init=init)
