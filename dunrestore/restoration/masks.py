@@ -1,8 +1,9 @@
 """Masks that the user gives: where pictures are known to be lost."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,10 @@ def with_masks(jobs: Sequence[Job], masks: Path) -> list[Job]:
     Args:
         jobs: what is to be restored.
         masks: the mask of the only job, or a folder of masks that have their pictures' names, in
-            any format.
+            any format; of pictures in a tree, in the same tree.
 
     Raises:
-        InputError: if a job has no mask, or two.
+        InputError: if a job has no mask, two, or another job's.
     """
     if not masks.exists():
         raise InputError("no such file or folder", path=masks, next_step="check the name")
@@ -34,22 +35,51 @@ def with_masks(jobs: Sequence[Job], masks: Path) -> list[Job]:
                 next_step="give a folder of masks that have the pictures' names",
             )
         return [replace(jobs[0], mask=masks)]
-    return [replace(job, mask=_mask_of(job, masks)) for job in jobs]
+    there = _by_name(masks)
+    found = [replace(job, mask=_mask_of(job, there, masks)) for job in jobs]
+    takers: dict[Path, Job] = {}
+    for job in found:
+        assert job.mask is not None
+        other = takers.setdefault(job.mask, job)
+        if other is not job:
+            raise InputError(
+                f"{other.source} and {job.source} would both take this mask",
+                path=job.mask,
+                next_step="keep the masks in the same tree as the pictures",
+            )
+    return found
 
 
-def _mask_of(job: Job, masks: Path) -> Path:
-    stem = job.source.stem
-    found = sorted(
-        p for p in masks.iterdir() if p.stem == stem and p.suffix.lower() in IMAGE_SUFFIXES
+def _by_name(masks: Path) -> dict[str, list[Path]]:
+    """Masks by their path in the folder without extension."""
+    there: dict[str, list[Path]] = {}
+    for path in sorted(masks.rglob("*")):
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+            there.setdefault(_normal(path.relative_to(masks).with_suffix("")), []).append(path)
+    return there
+
+
+def _normal(path: PurePath) -> str:
+    # Disks disagree about how accents are composed.
+    return unicodedata.normalize("NFC", path.as_posix())
+
+
+def _mask_of(job: Job, there: Mapping[str, list[Path]], masks: Path) -> Path:
+    """The mask that shares most of the end of the picture's path."""
+    parts = job.source.with_suffix("").parts
+    for start in range(len(parts)):
+        found = there.get(_normal(PurePath(*parts[start:])), [])
+        if len(found) == 1:
+            return found[0]
+        if found:
+            break
+    else:
+        found = []
+    raise InputError(
+        f"{'more than one' if found else 'no'} mask of this name in {masks}",
+        path=job.source,
+        next_step=f"put {job.source.stem}.png there, white where the picture is lost",
     )
-    if len(found) != 1:
-        problem = "no mask" if not found else "more than one mask"
-        raise InputError(
-            f"{problem} of this name in {masks}",
-            path=job.source,
-            next_step=f"put {stem}.png there, white where the picture is lost",
-        )
-    return found[0]
 
 
 def read_masks(path: Path, pages: Sequence[Picture]) -> tuple[NDArray[np.bool_], ...]:

@@ -78,6 +78,41 @@ def test_a_folder_of_masks_goes_by_the_pictures_names(scan, guided, capsys):
     assert "other.png: no mask of this name" in capsys.readouterr().err
 
 
+def test_pictures_of_one_name_in_a_tree_take_the_masks_of_the_same_tree(scan, guided, capsys):
+    mask = np.array(Image.open(scan / "masks" / "wall.tif"))
+    for folder, own in (("east", mask), ("west", mask[::-1])):
+        (scan / "tree" / folder).mkdir(parents=True)
+        wall = np.full((40, 60, 3), 128, np.uint8)
+        wall[own > 0] = (200, 10, 10)
+        Image.fromarray(wall).save(scan / "tree" / folder / "wall.png")
+    command = [
+        "restore",
+        str(scan / "tree"),
+        "-r",
+        "-o",
+        str(scan / "out"),
+        "-m",
+        guided,
+        "-d",
+        "cpu",
+    ]
+    assert run([*command, "--mask", str(scan / "masks")]) == ExitCode.INPUT
+    assert "would both take this mask" in capsys.readouterr().err
+    for folder, own in (("east", mask), ("west", mask[::-1])):
+        (scan / "marks" / folder).mkdir(parents=True)
+        Image.fromarray(own).save(scan / "marks" / folder / "wall.png")
+    assert run([*command, "--mask", str(scan / "marks")]) == ExitCode.OK
+    for folder in ("east", "west"):
+        restored = np.array(Image.open(scan / "out" / folder / "wall.png")).astype(int)
+        assert np.abs(restored - 128).max() <= 1
+
+
+def test_two_masks_of_one_name_are_refused(scan, guided, capsys):
+    (scan / "masks" / "wall.png").write_bytes((scan / "wall.png").read_bytes())
+    assert restore(scan, guided, "--mask", scan / "masks")[0] == ExitCode.INPUT
+    assert "more than one mask of this name" in capsys.readouterr().err
+
+
 def test_the_record_names_the_mask_and_another_mask_is_other_work(scan, guided, capsys):
     mask = scan / "masks" / "wall.tif"
     assert restore(scan, guided, "--mask", mask)[0] == ExitCode.OK
