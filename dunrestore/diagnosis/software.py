@@ -91,7 +91,7 @@ def _lpips_heads() -> Finding:
 
     try:
         load_heads()
-    except Exception as error:
+    except Exception as error:  # a broken package raises anything
         advice = "`pip install --force-reinstall --no-deps lpips`, for the metric LPIPS"
         return Finding("extras", "lpips", one_line(error), "problem", advice)
     return Finding("extras", "lpips", "its linear heads can be read")

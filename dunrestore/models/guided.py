@@ -166,8 +166,8 @@ class Guided(nn.Module):
     """Restores a picture in three steps.
 
     Input (B, 3, H, W), RGB in [0, 1], H and W multiples of ``config.size_multiple``. Output: the
-    finder's logits (B, 1, H, W), in eval mode with the colours weighed; the pre-filled picture and
-    HINet's two (B, 3, H, W), the last the result.
+    finder's logits (B, 1, H, W), with the colours weighed in eval mode if no mask is given; the
+    pre-filled picture and HINet's two (B, 3, H, W), the last the result.
     """
 
     def __init__(self, config: GuidedConfig) -> None:
@@ -194,7 +194,8 @@ class Guided(nn.Module):
             lost: (B, 1, H, W) in [0, 1], a mask to use instead of the one that is found.
         """
         logits = self.finder(x)
-        if not (self.training or x.is_meta):  # work is counted on pictures without colours
+        # Training asks the finder itself; work is counted on the meta device, which has no colours.
+        if lost is None and not self.training and not x.is_meta:
             logits = weigh_colours(x, logits)
         mask = (logits > 0).to(x.dtype) if lost is None else lost
         filled = push_pull(x, mask, self.config.pyramid_levels)
