@@ -71,8 +71,9 @@ def plan(height: int, width: int, *, tile: int | None, overlap: int, multiple: i
     Args:
         height: rows of the picture.
         width: columns of the picture.
-        tile: side of a tile in pixels, rounded up to ``multiple``; None for one tile that holds
-            the whole picture.
+        tile: largest side of a tile in pixels, rounded up to ``multiple``: tiles are as small as
+            their number allows, so that little is computed twice; None for one tile that holds the
+            whole picture.
         overlap: pixels that neighbouring tiles share at least, rounded up to ``multiple``.
         multiple: sizes and origins of tiles are multiples of this.
 
@@ -82,24 +83,34 @@ def plan(height: int, width: int, *, tile: int | None, overlap: int, multiple: i
     padded = (_round_up(height, multiple), _round_up(width, multiple))
     if tile is None:
         return Plan(height, width, padded, (0,), (0,), padded)
-    side = _round_up(tile, multiple)
-    step = side - _round_up(overlap, multiple)
-    if step <= 0:
+    side, shared = _round_up(tile, multiple), _round_up(overlap, multiple)
+    if shared >= side:
         raise ValueError(f"an overlap of {overlap} leaves nothing of a tile of {side} pixels")
-    size = (min(side, padded[0]), min(side, padded[1]))
-    tops = _origins(padded[0], size[0], step)
-    lefts = _origins(padded[1], size[1], step)
+    size = (
+        _even_side(padded[0], side, shared, multiple),
+        _even_side(padded[1], side, shared, multiple),
+    )
+    tops = _origins(padded[0], size[0], shared)
+    lefts = _origins(padded[1], size[1], shared)
     return Plan(height, width, size, tops, lefts, padded)
+
+
+def _even_side(length: int, side: int, shared: int, multiple: int) -> int:
+    if length <= side:
+        return length
+    count = -(-(length - shared) // (side - shared))
+    return shared + _round_up(-(-(length - shared) // count), multiple)
 
 
 def _round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def _origins(length: int, size: int, step: int) -> tuple[int, ...]:
+def _origins(length: int, size: int, shared: int) -> tuple[int, ...]:
+    if size == length:
+        return (0,)
     # The last tile is pushed back inside: every tile has the same size.
-    inner = range(0, max(length - size, 0), step)
-    return (*inner, length - size)
+    return (*range(0, length - size, size - shared), length - size)
 
 
 def _weights(origins: tuple[int, ...], size: int) -> list[NDArray[np.float32]]:

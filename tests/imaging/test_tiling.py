@@ -59,6 +59,27 @@ def test_origins_and_sizes_are_multiples():
     assert all(origin % 48 == 0 for origin in (*plan.tops, *plan.lefts))
 
 
+@settings(deadline=None)
+@given(st.integers(1, 150), st.integers(1, 90), st.integers(0, 89), st.sampled_from([1, 6, 16]))
+def test_tiles_are_as_small_as_their_number_allows(length, tile, overlap, multiple):
+    side = -(-tile // multiple) * multiple
+    overlap = min(overlap, (side // multiple - 1) * multiple)
+    plan = tiling.plan(length, 5, tile=tile, overlap=overlap, multiple=multiple)
+    size, count = plan.tile_size[0], len(plan.tops)
+    shared = -(-overlap // multiple) * multiple
+    assert size <= side
+    assert all(b - a <= size - shared for a, b in zip(plan.tops, plan.tops[1:], strict=False))
+    if count > 1:  # a step less, and so many tiles would not reach the end; nor would fewer
+        assert count * (size - multiple - shared) + shared < plan.padded[0]
+        assert (count - 1) * (side - shared) + shared < plan.padded[0]
+
+
+def test_a_picture_a_little_larger_than_a_tile_is_cut_into_halves():
+    plan = tiling.plan(1104, 1104, tile=1056, overlap=240, multiple=48)
+    assert plan.tile_size == (672, 672)
+    assert plan.tops == (0, 432)
+
+
 def test_padding_reflects_also_pictures_smaller_than_the_padding():
     picture = np.arange(3, dtype=np.float32).reshape(1, 3, 1)
     (tile,) = tiling.plan(1, 3, tile=None, overlap=0, multiple=6).tiles()
