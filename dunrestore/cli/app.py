@@ -25,6 +25,13 @@ class _Plain(TyperGroup):
             # Otherwise it is cut to one line.
             command.short_help = " ".join((command.help or "").partition("\n\n")[0].split())
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for option in self.get_params(ctx):
+            # To learn that a flag without a default is not set, typer imports pydantic.
+            if option.default is None:
+                option.default = False
+        return super().parse_args(ctx, args)
+
 
 app = typer.Typer(
     name="dunrestore",

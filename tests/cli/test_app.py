@@ -1,4 +1,6 @@
 import errno
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -35,3 +37,16 @@ def test_every_error_is_one_line_and_its_code(monkeypatch, capsys, error, code, 
 def test_an_unknown_option_is_a_usage_error(capsys):
     assert app_module.run(["restore", "--no-such-option"]) == ExitCode.USAGE
     assert "no-such-option" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["restore", "--no-such-option"]])
+def test_help_and_usage_errors_import_nothing_heavy(arguments):
+    heavy = {"torch", "numpy", "pydantic", "PIL"}
+    asked = f"""
+import sys
+from dunrestore.cli.app import run
+run({arguments!r})
+print("imported:", *({heavy!r} & {{*sys.modules}}))
+"""
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "imported:"
