@@ -1,0 +1,50 @@
+import ctypes
+import json
+import subprocess
+import sys
+
+import pytest
+
+glibc = pytest.mark.skipif(
+    not (sys.platform == "linux" and hasattr(ctypes.CDLL(None), "gnu_get_libc_version")),
+    reason="only glibc can be told to keep freed memory",
+)
+
+SCRIPT = """
+import json, resource, sys
+from pathlib import Path
+import torch
+from dunrestore.models.allocation import hand_back_memory, keep_freed_memory
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def anonymous():
+    (line,) = (l for l in Path("/proc/self/status").read_text().splitlines() if "RssAnon" in l)
+    return int(line.split()[1])
+
+torch.set_num_threads(1)
+kept = sys.argv[1] == "keep" and keep_freed_memory()
+torch.ones(8 << 20)
+begun = faults()
+for _ in range(4):
+    torch.ones(8 << 20)  # 32 MB, freed at once
+begun, before = faults() - begun, anonymous()
+hand_back_memory()
+print(json.dumps({"kept": kept, "faults": begun, "returned": before - anonymous()}))
+"""
+
+
+def measured(mode):
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, mode], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+@glibc
+def test_freed_blocks_are_used_again_and_handed_back_when_asked():
+    plain, kept = measured("leave"), measured("keep")
+    assert kept["kept"]
+    assert kept["faults"] < 0.1 * plain["faults"]
+    assert kept["returned"] > 30_000 > plain["returned"]
