@@ -4,8 +4,8 @@
 
 Ratios of processor times taken in one run, each the best of N interleaved rounds. What moved is
 measured a second time before it counts, since machines are noisy. Ends with 1 if a ratio moved, 0
-otherwise.
-``--accept`` (``make bench ACCEPT=1``) stores the new ratios in ``benchmarks/ratios.json``.
+otherwise. ``--accept`` (``make bench ACCEPT=1``) stores the new ratios in
+``benchmarks/ratios.json``, beside those of other kinds of machine, where they differ.
 """
 
 import argparse
@@ -108,20 +108,18 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # threads that wait for each other make a busy machine's times useless
     ratios = measure(arguments.rounds)
+    machines = json.loads(STORED.read_text(encoding="utf-8")) if STORED.is_file() else {}
     if arguments.accept:
-        content = {"machine": kind(), "torch": torch.__version__, "ratios": ratios}
-        STORED.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        machines[kind()] = {"torch": torch.__version__, "ratios": ratios}
+        STORED.write_text(json.dumps(machines, indent=2) + "\n", encoding="utf-8")
         print(f"stored {len(ratios)} ratios of {kind()}")
         return 0
-    if not STORED.is_file():
-        print("no ratios are stored yet: `make bench ACCEPT=1` on an idle machine stores them")
+    if kind() not in machines:
+        print(f"no ratios of {kind()} are stored: `make bench ACCEPT=1` does that")
         for name, new in ratios.items():
             print(f"{name:45} {new:8.3f}")
         return 1
-    stored = json.loads(STORED.read_text(encoding="utf-8"))
-    old = stored["ratios"]
-    if stored["machine"] != kind():
-        print(f"the stored ratios are of another kind of machine: {stored['machine']}")
+    old = machines[kind()]["ratios"]
     if any(name in old and moved(old[name], new) for name, new in ratios.items()):
         # What a busy moment moved comes back; a change of the code stays.
         again = measure(arguments.rounds)

@@ -6,7 +6,7 @@ The published way: the whole picture in float32, eager, NCHW, global statistics.
 tiles with local statistics in the given precision. Blocks of both take turns in each network's own
 processes; the best of each counts. Seconds are processor time of one thread unless --threads says
 otherwise, so that other work on the machine falls out of the ratio. The limit: every convolution of
-the network alone, in bfloat16, channels last, on the shapes of our tiles.
+the network alone, in the same precision, channels last, on the shapes of our tiles.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINet, HINetConfig
 from dunrestore.models.normalisation import set_window
 from dunrestore.models.runner import Runner, size_multiple
-from dunrestore.restoration.change import OVERLAP, WINDOW
+from dunrestore.restoration.change import LARGEST_TILE, OVERLAP, WINDOW
 
 CPU = torch.device("cpu")
 NETWORKS = {
@@ -71,7 +71,7 @@ def ours(runner: Runner, picture: np.ndarray, tile: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def limit(network: nn.Module, side: int, repeats: int) -> float:
+def limit(network: nn.Module, side: int, dtype: torch.dtype, repeats: int) -> float:
     """Processor seconds of every convolution alone, on its shapes in one tile."""
     shapes: dict[int, tuple[nn.Module, list[torch.Size]]] = {}
 
@@ -85,11 +85,11 @@ def limit(network: nn.Module, side: int, repeats: int) -> float:
         hook.remove()
     total = 0.0
     for layer, inputs in shapes.values():
-        weight = layer.weight.to(torch.bfloat16, memory_format=torch.channels_last)
-        bias = None if layer.bias is None else layer.bias.to(torch.bfloat16)
+        weight = layer.weight.to(dtype, memory_format=torch.channels_last)
+        bias = None if layer.bias is None else layer.bias.to(dtype)
         function = torch.conv2d if isinstance(layer, nn.Conv2d) else torch.conv_transpose2d
         for shape in inputs:
-            x = torch.rand(shape).to(torch.bfloat16, memory_format=torch.channels_last)
+            x = torch.rand(shape).to(dtype, memory_format=torch.channels_last)
             total += best(
                 lambda x=x, w=weight, b=bias, f=function, m=layer: f(
                     x, w, b, stride=m.stride, padding=m.padding
@@ -151,7 +151,8 @@ def measure(name, precision, side, tile, threads, repeats) -> str:
         process.join()
     mse = np.square(results["ours"] - results["published"]).mean()
     one = ours_tile_share(side, tile, name)
-    fraction = limit(build(name), min(tile, one[1]), repeats) * one[0] / took["ours"]
+    alone = limit(build(name), min(tile, one[1]), DTYPES[precision], repeats)
+    fraction = alone * one[0] / took["ours"]
     return (
         f"| {name} | {precision} | {tile} | {side**2 / 1e6 / took['ours']:.3f} |"
         f" {took['published'] / took['ours']:.2f} | {-10 * np.log10(max(mse, 1e-10)):.1f} |"
@@ -173,7 +174,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--precisions", nargs="+", choices=("fp32", "bf16"), default=["bf16"])
     parser.add_argument("--megapixels", type=float, default=1.0)
-    parser.add_argument("--tile", type=int, default=1056)
+    parser.add_argument("--tile", type=int, default=LARGEST_TILE)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=2)
     chosen = parser.parse_args()
