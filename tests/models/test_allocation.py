@@ -14,6 +14,7 @@ SCRIPT = """
 import json, resource, sys
 from pathlib import Path
 import torch
+from torch import nn
 from dunrestore.models.allocation import hand_back_memory, keep_freed_memory
 
 def faults():
@@ -25,10 +26,18 @@ def anonymous():
 
 torch.set_num_threads(1)
 kept = sys.argv[1] == "keep" and keep_freed_memory()
-torch.ones(8 << 20)
-begun = faults()
-for _ in range(4):
-    torch.ones(8 << 20)  # 32 MB, freed at once
+layers = [nn.Sequential(nn.Conv2d(4, 4, 1), nn.LeakyReLU()) for _ in range(3)]
+x = torch.rand(1, 4, 1000, 1000)
+
+def run():
+    y = x
+    for layer in layers:
+        y = y + layer(y)
+
+with torch.inference_mode():
+    run()
+    begun = faults()
+    run()
 begun, before = faults() - begun, anonymous()
 hand_back_memory()
 print(json.dumps({"kept": kept, "faults": begun, "returned": before - anonymous()}))
@@ -47,4 +56,4 @@ def test_freed_blocks_are_used_again_and_handed_back_when_asked():
     plain, kept = measured("leave"), measured("keep")
     assert kept["kept"]
     assert kept["faults"] < 0.1 * plain["faults"]
-    assert kept["returned"] > 30_000 > plain["returned"]
+    assert kept["returned"] > 20_000 > plain["returned"]
