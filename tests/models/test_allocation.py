@@ -27,7 +27,7 @@ def anonymous():
 torch.set_num_threads(1)
 kept = sys.argv[1] == "keep" and keep_freed_memory()
 layers = [nn.Sequential(nn.Conv2d(4, 4, 1), nn.LeakyReLU()) for _ in range(3)]
-x = torch.rand(1, 4, 1000, 1000)
+x = torch.rand(1, 4, 1500, 1500)  # 36 MB
 
 def run():
     y = x
@@ -35,7 +35,7 @@ def run():
         y = y + layer(y)
 
 with torch.inference_mode():
-    run()
+    run(), run()
     begun = faults()
     run()
 begun, before = faults() - begun, anonymous()
@@ -55,5 +55,5 @@ def measured(mode):
 def test_freed_blocks_are_used_again_and_handed_back_when_asked():
     plain, kept = measured("leave"), measured("keep")
     assert kept["kept"]
-    assert kept["faults"] < 0.1 * plain["faults"]
+    assert kept["faults"] < 0.3 * plain["faults"]
     assert kept["returned"] > 20_000 > plain["returned"]
