@@ -15,7 +15,7 @@ from dunrestore.errors import FileAccessError, OutputCheckError, file_access_err
 from dunrestore.imaging.picture import Document, Picture
 from dunrestore.imaging.pixels import add_to_samples, as_samples, rgb_rows, upright_rows
 from dunrestore.imaging.rows import DerivedRows, Rows, StoredRows, TurnedRows, WritableRows, bands
-from dunrestore.imaging.tiff_rows import TiffRows
+from dunrestore.imaging.segments import SegmentRows
 from dunrestore.models.devices import DTYPES, choose_device
 from dunrestore.models.guided import Guided
 from dunrestore.provenance.record import options_hash
@@ -104,7 +104,7 @@ def _wanted(work: Work) -> dict[str, Any]:
 def _check_room(folder: WorkFolder, pages: tuple[Picture, ...], size: int) -> None:
     """Refuse what would fill the disk before hours of computing."""
     pixels = sum(page.samples.shape[0] * page.samples.shape[1] for page in pages)
-    sample_bytes = sum(page.samples.nbytes for page in pages)
+    sample_bytes = sum(page.samples.nbytes * (1 + _is_copied(page)) for page in pages)
     needed, free = work_bytes(pixels, sample_bytes) + size, folder.free_bytes()
     if needed > free:
         if not any(folder.notes(event="plan")):
@@ -115,6 +115,12 @@ def _check_room(folder: WorkFolder, pages: tuple[Picture, ...], size: int) -> No
             path=folder.path.parent,
             next_step="free some space on that disk, or choose another output folder",
         )
+
+
+def _is_copied(page: Picture) -> bool:
+    """Whether a page is decoded to the disk before it is restored."""
+    rows: object = page.samples
+    return isinstance(rows, SegmentRows) and (rows.once or page.metadata.orientation != 1)
 
 
 class _Large:
@@ -150,13 +156,13 @@ class _Large:
         )
 
     def _readable(self, page: Picture, name: str) -> Picture:
-        """The page, decoded to the disk if its rows cannot be read from top to bottom."""
+        """The page, decoded to the disk if its rows had better not be read several times."""
         rows: object = page.samples
-        if not isinstance(rows, TiffRows) or not (rows.coarse or page.metadata.orientation != 1):
+        if not isinstance(rows, SegmentRows) or not _is_copied(page):
             return page
         stored = self._folder.array(f"{name}-samples", rows.shape, rows.dtype)
         height, width = rows.shape[:2]
-        for band in rows.segment_rows() if rows.coarse else bands(height, width):
+        for band in rows.segment_rows() if rows.once else bands(height, width):
             rows.decode(band.start, stored[band])
         return replace(page, samples=as_samples(stored))
 
