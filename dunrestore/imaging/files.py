@@ -9,12 +9,19 @@ from typing import BinaryIO
 
 import numpy as np
 
-from dunrestore.errors import InputError, OutputCheckError, UsageError, file_access_error
+from dunrestore.errors import (
+    DunrestoreError,
+    InputError,
+    OutputCheckError,
+    UsageError,
+    file_access_error,
+)
 from dunrestore.imaging import jp2, jpeg, keeping, png, png_write, tiff, tiff_write, webp
 from dunrestore.imaging.atomic import write_atomically
+from dunrestore.imaging.encoded import Encoded, read_encoded
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 from dunrestore.imaging.picture import Document, Format, Picture
-from dunrestore.imaging.rows import bands
+from dunrestore.imaging.rows import Make, bands
 from dunrestore.imaging.tiff_rows import TiffRows
 
 SUFFIXES: dict[str, Format] = {
@@ -60,7 +67,11 @@ class Written:
 
 
 def read(
-    path: Path | str, *, max_mpixels: float = DEFAULT_MAX_MPIXELS, in_part: float | None = None
+    path: Path | str,
+    *,
+    max_mpixels: float = DEFAULT_MAX_MPIXELS,
+    in_part: float | None = None,
+    make: Make = np.empty,
 ) -> Document:
     """Read a picture file; its kind is recognised by its content.
 
@@ -68,18 +79,21 @@ def read(
         path: the file.
         max_mpixels: pages that claim more megapixels are refused before they are decoded.
         in_part: of files with more pixels leave the samples in the file where the format allows
-            it (TIFF): they are then ``imaging.rows.Rows``, decoded when they are asked for.
+            it (TIFF, tiles of JPEG 2000): they are then ``imaging.rows.Rows``, decoded when they
+            are asked for.
+        make: makes room for the samples of other files with more pixels, decoded as a whole;
+            palettes are always read into memory.
 
     Raises:
         InputError: if it is missing, not a file, damaged, too large, or of a kind that is not
             supported.
-        FileAccessError: if it cannot be opened or read.
+        FileAccessError: if it cannot be opened or read, or there is no room for the samples.
     """
     path = Path(path)
+    large = float("inf") if in_part is None else in_part
     try:
         with _open(path) as file:
-            part = None if in_part is None else tiff.InPart(in_part, partial(TiffRows, path))
-            return _decode(file, max_mpixels, part)
+            return _decode(file, path, max_mpixels, large, make)
     except InputError as error:
         raise InputError(error.cause, path=path, next_step=error.next_step) from error
     except OSError as error:
@@ -96,20 +110,20 @@ def _open(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _decode(file: BinaryIO, max_mpixels: float, in_part: tiff.InPart | None) -> Document:
+def _decode(file: BinaryIO, path: Path, max_mpixels: float, large: float, make: Make) -> Document:
     head = file.read(16)
     file.seek(0)
     if not head:
         raise InputError("the file is empty", next_step="get an undamaged copy of the file")
     try:
         if tiff.recognise(head):
-            return tiff.read(file, max_mpixels, in_part)
+            return tiff.read(file, max_mpixels, tiff.InPart(large, partial(TiffRows, path), make))
+        decode = next((read for mark, read in _READERS.items() if head.startswith(mark)), None)
         if webp.recognise(head):
-            return webp.read(file.read(), max_mpixels)
-        for mark, decode in _READERS.items():
-            if head.startswith(mark):
-                return decode(file.read(), max_mpixels)
-    except (InputError, OSError, MemoryError):
+            decode = webp.read
+        if decode is not None:
+            return decode(Encoded(path, read_encoded(file), large, make), max_mpixels)
+    except (DunrestoreError, OSError, MemoryError):
         raise
     except Exception as error:  # decoders fail in every way on damaged files
         if (failure := _disk_failure(error)) is not None:
@@ -130,7 +144,7 @@ def _disk_failure(error: BaseException) -> OSError | None:
 
 
 _GET_ANOTHER = "get an undamaged copy of the file"
-_READERS: dict[bytes, Callable[[bytes, float], Document]] = {
+_READERS: dict[bytes, Callable[[Encoded, float], Document]] = {
     png.SIGNATURE: png.read,
     b"\xff\xd8\xff": jpeg.read,
     jp2.SIGNATURE: jp2.read,

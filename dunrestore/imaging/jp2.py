@@ -3,6 +3,7 @@
 After ISO/IEC 15444-1 (JP2), and ExifTool's list of the UUIDs under which metadata are kept.
 """
 
+import mmap
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +14,15 @@ import imagecodecs
 import numpy as np
 
 from dunrestore.errors import InputError
+from dunrestore.imaging.encoded import Encoded
 from dunrestore.imaging.exif import orientation_of, resolution_of
+from dunrestore.imaging.jp2_rows import Jp2Rows
+from dunrestore.imaging.jp2_tiles import find_tiles
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
 from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Encoding, Kind, Metadata, Picture, Resolution
+from dunrestore.imaging.pixels import as_samples
+from dunrestore.imaging.rows import Rows
 
 Box = tuple[bytes, bytes]
 
@@ -41,36 +47,63 @@ class Jp2Boxes:
     lossless: bool
 
 
-def read(data: bytes, max_mpixels: float) -> Document:
+def read(encoded: Encoded, max_mpixels: float) -> Document:
     """Read a JP2 file or a bare codestream.
 
     Raises:
+        FileAccessError: if there is no room for a large picture.
         InputError: if it is damaged, too large, or of a kind that is not supported.
     """
-    boxes = [] if data.startswith(CODESTREAM) else _boxes(data)
-    stream = next((body for name, body in boxes if name == b"jp2c"), b"") if boxes else data
+    data = encoded.data
+    bare = data[:4] == CODESTREAM
+    places = [(b"jp2c", 0, len(data))] if bare else _places(data)
+    at, end = next(((start, end) for name, start, end in places if name == b"jp2c"), (0, 0))
+    stream = memoryview(data)[at:end]
+    boxes = [
+        (name, b"" if name == b"jp2c" else data[start:end])
+        for name, start, end in places
+        if not bare
+    ]
     width, height, components, bits = _size(stream)
     check_size(width, height, max_mpixels)
     header = _boxes(next((body for name, body in boxes if name == b"jp2h"), b""))
     kind: Kind = "grey" if components <= 2 else "rgb"
     if boxes:
         kind = _kind(header, components)
-    try:
-        samples: Any = imagecodecs.jpeg2k_decode(stream)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise InputError(f"it cannot be decoded ({error})", next_step=ASK_FOR_UNDAMAGED) from error
-    samples = np.ascontiguousarray(samples.reshape(height, width, components))
-    kept = tuple((name, b"" if name == b"jp2c" else body) for name, body in boxes)
-    source = Jp2Boxes(kept, _is_reversible(stream))
+    samples = _samples(encoded, at, end, (height, width, components), bits)
+    source = Jp2Boxes(tuple(boxes), _is_reversible(stream))
     encoding = Encoding(kind, 2**bits - 1, components - (3 if kind == "rgb" else 1))
     lossy = "" if source.lossless else "lossy JPEG 2000"
     metadata = _metadata(boxes, header)
-    page = Picture(samples, encoding, metadata, source, recompressed=lossy)
+    page = Picture(as_samples(samples), encoding, metadata, source, recompressed=lossy)
     return Document((page,), "jp2")
 
 
+def _samples(encoded: Encoded, at: int, end: int, shape: tuple[int, int, int], bits: int) -> Rows:
+    """(H, W, C): of a large picture its tiles, or if it has none what is decoded to the disk."""
+    height, width, components = shape
+    dtype = np.uint8 if bits == 8 else np.uint16
+    if encoded.is_large(height, width):
+        tiles = find_tiles(encoded.data, at, end, components * bits // 8)
+        if tiles is not None:
+            return Jp2Rows(encoded.path, shape, dtype, tiles)
+    samples = encoded.room(height, width, components, dtype)
+    stream: Any = memoryview(encoded.data)[at:end]
+    array = samples[:]
+    try:
+        imagecodecs.jpeg2k_decode(stream, out=array)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise InputError(f"it cannot be decoded ({error})", next_step=ASK_FOR_UNDAMAGED) from error
+    return samples
+
+
 def _boxes(data: bytes) -> list[Box]:
-    boxes: list[Box] = []
+    return [(name, data[start:end]) for name, start, end in _places(data)]
+
+
+def _places(data: bytes | mmap.mmap) -> list[tuple[bytes, int, int]]:
+    """(name, where its data begin, where they end) of each box."""
+    places: list[tuple[bytes, int, int]] = []
     at = 0
     while at < len(data):
         size, name = struct.unpack(">I4s", data[at : at + 8].ljust(8, b"\0"))
@@ -80,9 +113,9 @@ def _boxes(data: bytes) -> list[Box]:
         end = at + size if size else len(data)
         if end < start or end > len(data):
             raise InputError("the file is cut short or damaged", next_step=ASK_FOR_UNDAMAGED)
-        boxes.append((name, data[start:end]))
+        places.append((name, start, end))
         at = end
-    return boxes
+    return places
 
 
 def _assembled(boxes: Sequence[Box]) -> bytes:
@@ -95,9 +128,9 @@ def _assembled(boxes: Sequence[Box]) -> bytes:
     return b"".join(parts)
 
 
-def _size(stream: bytes) -> tuple[int, int, int, int]:
+def _size(stream: memoryview) -> tuple[int, int, int, int]:
     """(width, height, components, bits a sample) of a codestream."""
-    if not stream.startswith(CODESTREAM) or len(stream) < 45 or stream[-2:] != b"\xff\xd9":
+    if bytes(stream[:4]) != CODESTREAM or len(stream) < 45 or bytes(stream[-2:]) != b"\xff\xd9":
         raise InputError("the file is cut short or damaged", next_step=ASK_FOR_UNDAMAGED)
     x1, y1, x0, y0 = struct.unpack(">IIII", stream[8:24])
     (components,) = struct.unpack(">H", stream[40:42])
@@ -116,7 +149,7 @@ def _size(stream: bytes) -> tuple[int, int, int, int]:
     return x1 - x0, y1 - y0, components, depths.pop()
 
 
-def _is_reversible(stream: bytes) -> bool:
+def _is_reversible(stream: memoryview) -> bool:
     """Whether the coding style (COD) names the reversible wavelet."""
     at = 2
     while stream[at] == 0xFF and stream[at + 1] not in (0x90, 0xD9):

@@ -4,6 +4,7 @@ After ITU-T T.81, JFIF 1.02, and the XMP and ICC specifications for what goes in
 """
 
 import io
+import mmap
 import re
 import struct
 from collections.abc import Sequence
@@ -17,11 +18,12 @@ from PIL import Image, JpegImagePlugin
 
 from dunrestore.errors import InputError
 from dunrestore.imaging import photoshop
+from dunrestore.imaging.encoded import Encoded
 from dunrestore.imaging.exif import orientation_of, resolution_of
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
 from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture, Resolution
-from dunrestore.imaging.pixels import to_eight_bits
+from dunrestore.imaging.pixels import as_samples, to_eight_bits
 
 Segment = tuple[int, bytes]
 
@@ -63,26 +65,34 @@ class JpegSegments:
     trailing: int
 
 
-def read(data: bytes, max_mpixels: float) -> Document:
+def read(encoded: Encoded, max_mpixels: float) -> Document:
     """Read a JPEG file.
 
     Raises:
+        FileAccessError: if there is no room for a large picture.
         InputError: if it is damaged, too large, or of a kind that is not supported.
     """
-    segments, end = _segments(data)
+    data = encoded.data
+    segments, scan, end = _segments(data)
     marker, frame = _frame(segments)
     _, height, width, components = struct.unpack(">BHHB", frame[:6])
     check_size(width, height, max_mpixels)
+    header = _needed_header(segments)
+    first_scan = _segment(SOS, next(d for m, d in segments if m == SOS))
+    samples = encoded.room(height, width, components, np.uint8)
+    array = samples[:]
     try:
         # Unlike the other decoders at hand, this one can be told to refuse damaged scan data.
         space = "GRAY" if components == 1 else "RGB"
-        bare = _without_metadata(data[:end], segments)
-        samples: Any = simplejpeg.decode_jpeg(bare, colorspace=space, strict=True)
-        opened = JpegImagePlugin.JpegImageFile(io.BytesIO(bare))
+        bare = _after(header, data, scan, end)
+        found: Any = simplejpeg.decode_jpeg(bare, colorspace=space, buffer=array, strict=True)
+        opened = JpegImagePlugin.JpegImageFile(io.BytesIO(header + first_scan))
         tables = {key: tuple(table) for key, table in opened.quantization.items()}
         subsampling = JpegImagePlugin.get_sampling(opened)
     except (RuntimeError, ValueError, OSError, SyntaxError, struct.error) as error:
         raise InputError(f"it cannot be decoded ({error})", next_step=ASK_FOR_UNDAMAGED) from error
+    if found.shape != array.shape:
+        raise InputError("the JPEG header is damaged", next_step=ASK_FOR_UNDAMAGED)
     source = JpegSegments(
         tuple((m, d) for m, d in segments if APP0 <= m <= 0xEF or m == COM),
         frame,
@@ -93,13 +103,12 @@ def read(data: bytes, max_mpixels: float) -> Document:
         len(data) - end,
     )
     encoding = Encoding("grey" if components == 1 else "rgb")
-    shaped = samples.reshape(height, width, components)
     bound = [name for mark, name in _ONLY_HERE.items() if any(mark in d[:40] for _, d in segments)]
     if _icc(segments) is None and any(d.startswith(ICC_MARK) for _, d in segments):
         bound.append("ICC profile (incomplete in the source)")
     if source.trailing:
         bound.append("data after the picture's end")
-    page = Picture(shaped, encoding, _metadata(source.segments), source, tuple(bound))
+    page = Picture(as_samples(samples), encoding, _metadata(source.segments), source, tuple(bound))
     return Document((page,), "jpeg")
 
 
@@ -121,16 +130,16 @@ def _frame(segments: list[Segment]) -> Segment:
     return marker, frame
 
 
-def _segments(data: bytes) -> tuple[list[Segment], int]:
-    """All marker segments, and where the picture ends."""
+def _segments(data: bytes | mmap.mmap) -> tuple[list[Segment], int, int]:
+    """All marker segments, where the first scan begins, and where the picture ends."""
     segments: list[Segment] = []
-    at = 2
+    at, scan = 2, 0
     while True:
         while data[at : at + 2] == b"\xff\xff":
             at += 1
         head = data[at : at + 4]
         if head[:2] == b"\xff\xd9" and any(m == SOS for m, _ in segments):
-            return segments, at + 2
+            return segments, scan, at + 2
         if len(head) < 4 or head[0] != 0xFF:
             raise InputError("the file is cut short or damaged", next_step=ASK_FOR_UNDAMAGED)
         size = int.from_bytes(head[2:], "big")
@@ -140,22 +149,30 @@ def _segments(data: bytes) -> tuple[list[Segment], int]:
         segments.append((head[1], body))
         at += 2 + size
         if head[1] == SOS:
+            scan = scan or at - 2 - size
             found = _MARKER_IN_SCAN.search(data, at)
             if found is None:
                 raise InputError("the file is cut short", next_step=ASK_FOR_UNDAMAGED)
             at = found.start()
 
 
-def _without_metadata(data: bytes, segments: list[Segment]) -> bytes:
-    """The JPEG with only what decoding needs: a damaged profile says nothing about the samples."""
-    first_scan = next(i for i, (marker, _) in enumerate(segments) if marker == SOS)
-    parts = [b"\xff\xd8"]
-    at = 2
-    for marker, body in segments[:first_scan]:
-        at = data.index(bytes([0xFF, marker]), at) + 4 + len(body)
-        if marker in (APP0, APP14) or not (APP0 <= marker <= 0xEF or marker == COM):
-            parts.append(_segment(marker, body))
-    return b"".join([*parts, data[at:]])
+def _needed_header(segments: list[Segment]) -> bytes:
+    """What decoding needs of what stands before the first scan: a damaged profile says nothing
+    about the samples."""
+    first = next(i for i, (marker, _) in enumerate(segments) if marker == SOS)
+    needed = [
+        _segment(marker, body)
+        for marker, body in segments[:first]
+        if marker in (APP0, APP14) or not (APP0 <= marker <= 0xEF or marker == COM)
+    ]
+    return b"\xff\xd8" + b"".join(needed)
+
+
+def _after(header: bytes, data: mmap.mmap, scan: int, end: int) -> memoryview:
+    """A JPEG of a header and the scans, which stay where they are: the header, no longer than
+    what stands before them, is written over that."""
+    data[scan - len(header) : scan] = header
+    return memoryview(data)[scan - len(header) : end]
 
 
 def _is_rgb(segments: list[Segment], frame: bytes) -> bool:

@@ -3,6 +3,7 @@
 After the PNG specification, third edition (W3C, 2025).
 """
 
+import mmap
 import struct
 import zlib
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import imagecodecs
 import numpy as np
 
 from dunrestore.errors import InputError
+from dunrestore.imaging.encoded import Encoded
 from dunrestore.imaging.exif import orientation_of, resolution_of
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
 from dunrestore.imaging.picture import (
@@ -24,8 +26,9 @@ from dunrestore.imaging.picture import (
     Palette,
     Picture,
     Resolution,
-    Samples,
 )
+from dunrestore.imaging.pixels import as_samples
+from dunrestore.imaging.rows import WritableRows
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
@@ -52,6 +55,8 @@ _ONLY_HERE = {
 }
 
 Chunk = tuple[bytes, bytes]
+Place = tuple[bytes, int, int]
+"""(name, where its data begin, where they end) of a chunk in a file."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +70,17 @@ class PngChunks:
         return next((data for found, data in self.chunks if found == name), None)
 
 
-def read(data: bytes, max_mpixels: float) -> Document:
+def read(encoded: Encoded, max_mpixels: float) -> Document:
     """Read a PNG file.
 
     Raises:
+        FileAccessError: if there is no room for a large picture.
         InputError: if it is damaged, too large, animated or has fewer than 8 bits a sample.
     """
-    chunks = split(data)
-    header = dict(chunks)[b"IHDR"]
+    data = encoded.data
+    places = _places(data)
+    source = PngChunks(tuple(_joined(data, places)))
+    header = source.chunks[0][1]
     width, height, bits, colour, _, _, _ = struct.unpack(">IIBBBBB", header)
     check_size(width, height, max_mpixels)
     if colour not in _KINDS or (bits, colour == 3) in ((16, True),):
@@ -83,49 +91,66 @@ def read(data: bytes, max_mpixels: float) -> Document:
             f"grey with {bits} bits a sample is not supported",
             next_step="convert it to 8 bits a sample",
         )
-    if any(name == b"acTL" for name, _ in chunks):
+    if source.get(b"acTL") is not None:
         raise InputError("an animation is not supported", next_step="save one frame as a PNG")
-    packed = sum(len(body) for name, body in chunks if name == b"IDAT")
-    row_bits = width * bits * ({"grey": 1, "rgb": 3, "palette": 1}[kind] + extra)
+    packed = sum(end - start for name, start, end in places if name == b"IDAT")
+    channels = {"grey": 1, "rgb": 3, "palette": 1}[kind] + extra
+    row_bits = width * bits * channels
     if packed * _MOST_DEFLATE_CAN < height * row_bits // 8:
         raise InputError("the file is cut short or damaged", next_step=ASK_FOR_UNDAMAGED)
-    samples = _decode(chunks, bits, colour)
-    source = PngChunks(tuple(_joined(chunks)))
     palette = _palette(source, bits) if kind == "palette" else None
-    if palette is not None and int(samples.max()) >= len(palette.colours):
-        raise InputError("a pixel's colour is missing in the palette", next_step=ASK_FOR_UNDAMAGED)
+    if palette is not None:
+        samples = np.empty((height, width, 1), np.uint8)
+        _decode(_bare(data, places, header[:9] + b"\0" + header[10:]), samples)  # as if grey
+        if bits < 8:
+            samples //= 255 // (2**bits - 1)  # libpng spreads 1, 2 and 4 bits over 0..255
+        if int(samples.max()) >= len(palette.colours):
+            raise InputError(
+                "a pixel's colour is missing in the palette", next_step=ASK_FOR_UNDAMAGED
+            )
+    else:
+        samples = encoded.room(height, width, channels, np.uint16 if bits == 16 else np.uint8)
+        _decode(_bare(data, places, header), samples)
     encoding = Encoding(kind, 65535 if bits == 16 else 255, extra, palette=palette)
     bound = tuple(name for chunk, name in _ONLY_HERE.items() if source.get(chunk) is not None)
     if source.get(b"tRNS") is not None and palette is None:
         bound = (*bound, "transparent colour (tRNS)")
-    return Document((Picture(samples, encoding, metadata_of(source), source, bound),), "png")
+    page = Picture(as_samples(samples), encoding, metadata_of(source), source, bound)
+    return Document((page,), "png")
 
 
 def split(data: bytes) -> list[Chunk]:
     """A PNG file's chunks, each with its checksum verified."""
-    chunks: list[Chunk] = []
-    at = len(SIGNATURE)
-    while not chunks or chunks[-1][0] != b"IEND":
-        head = data[at : at + 8]
-        size = int.from_bytes(head[:4], "big")
-        body, check = data[at + 8 : at + 8 + size], data[at + 8 + size : at + 12 + size]
-        if len(head) < 8 or len(check) < 4:
+    return [(name, data[start:end]) for name, start, end in _places(data)]
+
+
+def _places(data: bytes | mmap.mmap) -> list[Place]:
+    """The chunks of a file, each with its checksum verified."""
+    places: list[Place] = []
+    start = len(SIGNATURE) + 8
+    while not places or places[-1][0] != b"IEND":
+        head = data[start - 8 : start]
+        end = start + int.from_bytes(head[:4], "big")
+        if len(head) < 8 or end + 4 > len(data):
             raise InputError("the file is cut short", next_step=ASK_FOR_UNDAMAGED)
-        if zlib.crc32(body, zlib.crc32(head[4:])) != int.from_bytes(check, "big"):
+        with memoryview(data)[start:end] as body:
+            check = zlib.crc32(body, zlib.crc32(head[4:]))
+        if check != int.from_bytes(data[end : end + 4], "big"):
             raise InputError("a part of the file has a wrong checksum", next_step=ASK_FOR_UNDAMAGED)
-        chunks.append((head[4:], body))
-        at += 12 + size
-    if chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13 or b"IDAT" not in dict(chunks):
+        places.append((head[4:], start, end))
+        start = end + 12
+    name, start, end = places[0]
+    if name != b"IHDR" or end - start != 13 or not any(name == b"IDAT" for name, _, _ in places):
         raise InputError("the PNG's parts are not in order", next_step=ASK_FOR_UNDAMAGED)
-    return chunks
+    return places
 
 
-def _joined(chunks: list[Chunk]) -> list[Chunk]:
+def _joined(data: mmap.mmap, places: Sequence[Place]) -> list[Chunk]:
     """The chunks with one empty IDAT where the first stood."""
-    first = [name for name, _ in chunks].index(b"IDAT")
+    first = [name for name, _, _ in places].index(b"IDAT")
     return [
-        (name, b"" if name == b"IDAT" else body)
-        for i, (name, body) in enumerate(chunks)
+        (name, b"" if name == b"IDAT" else data[start:end])
+        for i, (name, start, end) in enumerate(places)
         if name != b"IDAT" or i == first
     ]
 
@@ -139,18 +164,31 @@ def assembled(chunks: Sequence[Chunk]) -> bytes:
     return b"".join(parts)
 
 
-def _decode(chunks: list[Chunk], bits: int, colour: int) -> Samples:
-    """Samples (H, W, C); palette indices are read as if they were grey."""
-    header = chunks[0][1]
-    plain = header[:9] + bytes([0 if colour == 3 else colour]) + header[10:]
-    image = [(name, body) for name, body in chunks if name in (b"IDAT", b"IEND")]
+def _bare(data: mmap.mmap, places: Sequence[Place], header: bytes) -> memoryview | bytes:
+    """A PNG of the image data alone: what other chunks say must not change the samples.
+
+    Its header and end are written over what stands around the image data, which are the largest
+    part of the file and stay where they are.
+    """
+    image = [(start, end) for name, start, end in places if name == b"IDAT"]
+    opening, ending = assembled([(b"IHDR", header)]), assembled([(b"IEND", b"")])[len(SIGNATURE) :]
+    first, last = image[0][0] - 8, image[-1][1] + 4
+    if last - first != sum(12 + end - start for start, end in image):  # against the specification
+        return assembled(
+            [(b"IHDR", header), *((b"IDAT", data[s:e]) for s, e in image), (b"IEND", b"")]
+        )
+    data[first - len(opening) : first] = opening
+    data[last : last + len(ending)] = ending
+    return memoryview(data)[first - len(opening) : last + len(ending)]
+
+
+def _decode(png: Any, samples: WritableRows) -> None:
+    """Decode into ``samples`` (H, W, C)."""
+    array = samples[:]
     try:
-        array: Any = imagecodecs.png_decode(assembled([(b"IHDR", plain), *image]))
+        imagecodecs.png_decode(png, out=array)
     except (RuntimeError, ValueError, OSError) as error:
         raise InputError(f"it cannot be decoded ({error})", next_step=ASK_FOR_UNDAMAGED) from error
-    if colour == 3 and bits < 8:
-        array = array // (255 // (2**bits - 1))  # libpng spreads 1, 2 and 4 bits over 0..255
-    return array.reshape(*array.shape[:2], -1)
 
 
 def _palette(source: PngChunks, bits: int) -> Palette:

@@ -23,6 +23,7 @@ from dunrestore.imaging.picture import (
     Picture,
     Resolution,
 )
+from dunrestore.imaging.rows import Make
 
 (WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC) = (256, 257, 258, 259, 262)
 (STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES) = (273, 274, 277, 278, 279)
@@ -77,6 +78,8 @@ class InPart:
     """Pixels of all pages together; smaller files are read as a whole."""
     rows_of: Callable[[tifffile.TiffPage, Ifd], Any]
     """Makes the samples of a page."""
+    make: Make
+    """Makes room for those of a page that must be decoded as a whole."""
 
 
 def recognise(head: bytes) -> bool:
@@ -87,17 +90,18 @@ def recognise(head: bytes) -> bool:
 def read(
     file: BinaryIO,
     max_mpixels: float,
-    in_part: InPart | None = None,
+    in_part: InPart,
 ) -> Document:
     """Read all pages of a TIFF.
 
     Args:
         file: the file.
         max_mpixels: larger pages are refused.
-        in_part: for pages that need not be read as a whole; those with a palette, and old JPEGs,
-            must be.
+        in_part: for pages that need not be read as a whole; old JPEGs must be, and those with a
+            palette, which stay in memory.
 
     Raises:
+        FileAccessError: if there is no room for a page.
         InputError: if it is damaged, too large, or of a kind that is not supported.
     """
     length = file.seek(0, 2)
@@ -113,8 +117,7 @@ def read(
             raise InputError(which + error.cause, next_step=error.next_step) from error
     file.seek(0)
     pixels = sum(tags.number(WIDTH, 0) * tags.number(HEIGHT, 0) for tags in directories)
-    if in_part is not None and pixels <= in_part.above:
-        in_part = None
+    large = pixels > in_part.above
     pages: list[Picture] = []
     with _quiet(), tifffile.TiffFile(file) as tif:
         for i, (tags, encoding) in enumerate(zip(directories, encodings, strict=True)):
@@ -123,10 +126,14 @@ def read(
                 tags.get(tag) and tag not in page.tags for tag in DECISIVE
             ):
                 raise InputError("the TIFF directory is damaged", next_step=ASK_FOR_UNDAMAGED)
-            if in_part and encoding.palette is None and tags.number(COMPRESSION, 1) != 6:
+            if large and encoding.palette is None and tags.number(COMPRESSION, 1) != 6:
                 samples = in_part.rows_of(page, tags)
             else:
                 samples = _samples(page.asarray(), tags)
+                if large and encoding.palette is None:  # an old JPEG
+                    stored = in_part.make(samples.shape, samples.dtype)
+                    stored[:] = samples
+                    samples = stored
             pages.append(_picture(samples, encoding, tags, big))
     return Document(tuple(pages), "tiff")
 

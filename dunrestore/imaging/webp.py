@@ -3,6 +3,7 @@
 After RFC 9649. Pictures are always written lossless: what did not change stays exact.
 """
 
+import mmap
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ import imagecodecs
 import numpy as np
 
 from dunrestore.errors import InputError
+from dunrestore.imaging.encoded import Encoded
 from dunrestore.imaging.exif import block_of, orientation_of, resolution_of
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
 from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture
-from dunrestore.imaging.pixels import to_eight_bits
+from dunrestore.imaging.pixels import as_samples, to_eight_bits
 
 Chunk = tuple[bytes, bytes]
 
@@ -39,13 +41,19 @@ def recognise(head: bytes) -> bool:
     return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
 
-def read(data: bytes, max_mpixels: float) -> Document:
+def read(encoded: Encoded, max_mpixels: float) -> Document:
     """Read a WebP file.
 
     Raises:
+        FileAccessError: if there is no room for a large picture.
         InputError: if it is damaged, too large or animated.
     """
-    chunks = _chunks(data)
+    data = encoded.data
+    chunks = [
+        # Of the image only the header is taken apart here.
+        (name, data[start : min(end, start + 10) if name in _IMAGE else end])
+        for name, start, end in _places(data)
+    ]
     names = [name for name, _ in chunks]
     found = dict(chunks)
     if b"ANIM" in names or b"ANMF" in names:
@@ -55,12 +63,12 @@ def read(data: bytes, max_mpixels: float) -> Document:
         raise InputError("the WebP holds no picture", next_step=ASK_FOR_UNDAMAGED)
     width, height, alpha = _header(found)
     check_size(width, height, max_mpixels)
+    samples = encoded.room(height, width, 3 + alpha, np.uint8)
+    array = samples[:]
     try:
-        samples: Any = imagecodecs.webp_decode(data, hasalpha=alpha)
+        imagecodecs.webp_decode(data, hasalpha=alpha, out=array)
     except (RuntimeError, ValueError, OSError) as error:
         raise InputError(f"it cannot be decoded ({error})", next_step=ASK_FOR_UNDAMAGED) from error
-    if samples.shape != (height, width, 3 + alpha):
-        raise InputError("the WebP header is damaged", next_step=ASK_FOR_UNDAMAGED)
     last = max(i for i, name in enumerate(names) if name in _IMAGE)
     before = tuple(chunk for chunk in chunks[:at] if chunk[0] != b"VP8X")
     source = WebpChunks(before, tuple(chunks[last + 1 :]), b"VP8L" in names)
@@ -74,21 +82,23 @@ def read(data: bytes, max_mpixels: float) -> Document:
         orientation=orientation_of(bare),
     )
     encoding, lossy = Encoding("rgb", extra=int(alpha)), "" if source.lossless else "lossy WebP"
-    return Document((Picture(samples, encoding, metadata, source, recompressed=lossy),), "webp")
+    page = Picture(as_samples(samples), encoding, metadata, source, recompressed=lossy)
+    return Document((page,), "webp")
 
 
-def _chunks(data: bytes) -> list[Chunk]:
-    end = 8 + int.from_bytes(data[4:8], "little")
-    chunks: list[Chunk] = []
-    at = 12
-    while at < end:
-        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        body = data[at + 8 : at + 8 + size]
-        if len(name) < 4 or len(body) < size or at + 8 + size > end or end > len(data):
+def _places(data: bytes | mmap.mmap) -> list[tuple[bytes, int, int]]:
+    """(name, where its data begin, where they end) of each chunk."""
+    last = 8 + int.from_bytes(data[4:8], "little")
+    places: list[tuple[bytes, int, int]] = []
+    start = 20
+    while start - 8 < last:
+        name = data[start - 8 : start - 4]
+        end = start + int.from_bytes(data[start - 4 : start], "little")
+        if end > last or last > len(data):
             raise InputError("the file is cut short or damaged", next_step=ASK_FOR_UNDAMAGED)
-        chunks.append((name, body))
-        at += 8 + size + size % 2
-    return chunks
+        places.append((name, start, end))
+        start = end + (end - start) % 2 + 8
+    return places
 
 
 def _header(found: dict[bytes, bytes]) -> tuple[int, int, bool]:
@@ -124,9 +134,8 @@ def write(document: Document) -> tuple[bytes, tuple[str, ...]]:
         picture = expanded(picture)
         lost.append("palette (written as RGB)")
     samples, grown = _as_rgb(picture)
-    image = dict(
-        _chunks(bytes(imagecodecs.webp_encode(samples, lossless=True, level=50, method=2)))
-    )[b"VP8L"]
+    whole = bytes(imagecodecs.webp_encode(samples, lossless=True, level=50, method=2))
+    image = next(whole[start:end] for name, start, end in _places(whole) if name == b"VP8L")
     before, after = _around(picture)
     flags = _ALPHA * (samples.shape[2] == 4)
     for name, flag in ((b"ICCP", _ICC), (b"EXIF", _EXIF), (b"XMP ", _XMP)):

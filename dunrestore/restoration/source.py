@@ -3,18 +3,18 @@
 import secrets
 import time
 import weakref
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from dunrestore.errors import UsageError, file_access_error
 from dunrestore.imaging import files
 from dunrestore.imaging.atomic import UNFINISHED_PREFIX, UNFINISHED_SUFFIX
 from dunrestore.imaging.picture import Document, Format
-from dunrestore.imaging.pixels import as_samples
-from dunrestore.imaging.rows import StoredRows, bands
+from dunrestore.imaging.rows import StoredRows
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.masks import read_masks
 
@@ -79,17 +79,17 @@ def open_file(
     Raises:
         UsageError: if the output's name contradicts its format.
         InputError: if the source cannot be read.
-        FileAccessError: if the folder cannot be made.
+        FileAccessError: if the folder cannot be made, or there is no room in it.
     """
     start = time.perf_counter()
     asked = _asked_format(job.target, file_options)
     size = job.source.stat().st_size
-    document = files.read(job.source, max_mpixels=file_options.max_mpixels, in_part=IN_MEMORY)
+    folder = job.target.parent
+    document = _read(job.source, file_options.max_mpixels, folder)
     try:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        document = _to_disk(document, job.target.parent)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise file_access_error(error, job.target.parent) from error
+        raise file_access_error(error, folder) from error
     masks = None
     if job.mask is not None:
         pages = document.pages[:1] if file_options.first_page else document.pages
@@ -106,19 +106,35 @@ def open_file(
     )
 
 
-def _to_disk(document: Document, folder: Path) -> Document:
-    """Move the samples of a large picture to a file that goes when nobody needs it any more."""
-    (first, *more) = document.pages
-    height, width = first.samples.shape[:2]
-    large = height * width > IN_MEMORY and first.encoding.palette is None
-    if more or first.stays_on_disk or not large:
-        return document
+def _read(source: Path, max_mpixels: float, folder: Path) -> Document:
+    """Read a file; what a large one is decoded to lies in the folder of the output."""
+    made: list[StoredRows] = []
+
+    def make(shape: tuple[int, ...], dtype: DTypeLike) -> StoredRows:
+        made.append(_on_disk(folder, shape, dtype))
+        return made[-1]
+
+    try:
+        return files.read(source, max_mpixels=max_mpixels, in_part=IN_MEMORY, make=make)
+    except BaseException:
+        for stored in made:  # the error, and all that its traceback holds, may be kept for long
+            with suppress(OSError):
+                stored.delete()
+        raise
+
+
+def _on_disk(folder: Path, shape: tuple[int, ...], dtype: DTypeLike) -> StoredRows:
+    """Room for an array in a file that goes when nobody needs it any more."""
     path = folder / f"{UNFINISHED_PREFIX}{secrets.token_hex(8)}{UNFINISHED_SUFFIX}"
-    stored = StoredRows(path, first.samples.shape, first.samples.dtype)
-    weakref.finalize(stored, stored.path.unlink, missing_ok=True)
-    for rows in bands(height, width):
-        stored[rows] = first.samples[rows]
-    return replace(document, pages=(replace(first, samples=as_samples(stored)),))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stored = StoredRows(path, shape, dtype)
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise file_access_error(error, folder) from error
+    weakref.finalize(stored, path.unlink, missing_ok=True)
+    return stored
 
 
 def _asked_format(target: Path, file_options: FileOptions) -> Format | None:

@@ -1,5 +1,6 @@
 """Pictures that stay on the disk: the same bytes, resumed after a kill, room checked first."""
 
+import errno
 import json
 import os
 import shutil
@@ -8,15 +9,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
+import simplejpeg
 import tifffile
 import torch
+from PIL import Image
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.cli.app import run
 from dunrestore.errors import ExitCode, FileAccessError
 from dunrestore.imaging import files, rows, tiff_rows
+from dunrestore.imaging.jp2_rows import Jp2Rows
 from dunrestore.models.arin import ARIN, ARINConfig
 from dunrestore.models.car import CARConfig
 from dunrestore.models.edsr import EDSRConfig
@@ -163,14 +168,120 @@ def test_several_pages_and_only_the_first(monkeypatch, tmp_path):
         assert large == small
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jp2"])
+def make_other(folder, suffix):
+    """The picture of ``make_tiff`` in another format."""
+    path = folder / f"in{suffix}"
+    files.write(files.read(make_tiff(folder / "in.tif")), path, format=files.format_of(path))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jp2", ".webp"])
 def test_other_formats_in_and_out(monkeypatch, tmp_path, suffix):
     tiff = make_tiff(tmp_path / "in.tif")
-    files.write(files.read(tiff), tmp_path / f"in{suffix}")
+    other = make_other(tmp_path, suffix)
     small, large = both(monkeypatch, tmp_path, tiff, suffix=suffix)
     assert large == small
-    small, large = both(monkeypatch, tmp_path, tmp_path / f"in{suffix}", suffix=".tif")
+    small, large = both(monkeypatch, tmp_path, other, suffix=".tif")
     assert large == small
+    assert small[1]["input"]["format"] == files.format_of(other)
+
+
+def make_tiled(path, orientation=1):
+    """A JPEG 2000 of tiles that begin beside the picture, with two white losses."""
+    samples = tifffile.imread(make_tiff(path.with_suffix(".tif")))
+    form = {"tile_size": (64, 48), "offset": (9, 30), "tile_offset": (5, 7), "num_resolutions": 3}
+    Image.fromarray(samples).save(path, "JPEG2000", **form)
+    if orientation > 1:
+        block = Image.Exif()
+        block[274] = orientation
+        body = b"JpgTiffExif->JP2" + block.tobytes()[6:]
+        with path.open("ab") as file:
+            file.write((len(body) + 8).to_bytes(4, "big") + b"uuid" + body)
+    return path
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_tiles_of_jpeg_2000(monkeypatch, tmp_path, orientation):
+    path = make_tiled(tmp_path / "in.jp2", orientation)
+    small, large = both(monkeypatch, tmp_path, path, suffix=".tif")
+    assert large == small
+    assert small[1]["changed_percent"] > 5
+    assert small[1]["pages"][0]["width"] == (210 if orientation == 1 else 150)
+
+
+def test_each_tile_of_jpeg_2000_is_decoded_once(monkeypatch, tmp_path):
+    path = make_tiled(tmp_path / "in.jp2")
+    on_disk(monkeypatch, True)
+    decoded = []
+    plain = Jp2Rows._decoded
+    monkeypatch.setattr(
+        Jp2Rows, "_decoded", lambda self, *which: decoded.append(which[1]) or plain(self, *which)
+    )
+    restored(tmp_path, path, suffix=".tif")
+    assert decoded == list(range(4 * 4))
+
+
+def test_an_interrupted_jpeg_2000_goes_on(monkeypatch, tmp_path):
+    path = make_tiled(tmp_path / "in.jp2")
+    on_disk(monkeypatch, False)
+    wanted = restored(tmp_path, path)
+    (tmp_path / "out.jp2").unlink()
+    on_disk(monkeypatch, True)
+    model = toy_model()
+
+    def progress(done, _total, _pixels):
+        if done >= 8:
+            raise Stop
+
+    asked = RestoreOptions(tile=96, device="cpu", precision="fp32")
+    with pytest.raises(Stop):
+        restore_file(Job(path, tmp_path / "out.jp2"), model, asked, FileOptions(), progress)
+    model = toy_model()
+    assert restored(tmp_path, path, model) == wanted
+    assert len(model.network.shapes) == 4
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jp2", ".webp"])
+def test_no_room_to_decode_is_one_line(monkeypatch, tmp_path, capsys, suffix):
+    use_toy(monkeypatch)
+    path = make_other(tmp_path, suffix)
+    on_disk(monkeypatch, True)
+
+    def full(descriptor, _offset, size):
+        os.ftruncate(descriptor, size // 2)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    target = tmp_path / "out" / "out.tif"
+    code = run(["restore", str(path), "-o", str(target), "-d", "cpu"])
+    assert code == ExitCode.FILE_ACCESS
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{target.parent}: no space left" in line
+    assert "free some space" in line
+    assert not list(target.parent.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jp2", ".webp"])
+def test_a_damaged_picture_leaves_no_room_behind(monkeypatch, tmp_path, capsys, suffix):
+    use_toy(monkeypatch)
+    path = make_other(tmp_path, suffix)
+    on_disk(monkeypatch, True)
+    made = []
+    plain = source.StoredRows
+    monkeypatch.setattr(source, "StoredRows", lambda *form: made.append(1) or plain(*form))
+
+    def damaged(*_args, **_options):
+        raise ValueError("nothing but noise")
+
+    for name in ("png_decode", "jpeg2k_decode", "webp_decode"):
+        monkeypatch.setattr(imagecodecs, name, damaged)
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", damaged)
+    target = tmp_path / "out" / "out.tif"
+    assert run(["restore", str(path), "-o", str(target), "-d", "cpu"]) == ExitCode.INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "nothing but noise" in line
+    assert made
+    assert not list(target.parent.iterdir())
 
 
 def test_palettes_and_whole_pictures_stay_in_memory(monkeypatch, tmp_path):
