@@ -27,8 +27,12 @@ def choose_device(name: str) -> torch.device:
     """The device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Raises:
-        UsageError: if it is unknown or not present.
+        UsageError: if it is unknown or not present, or a list of devices.
     """
+    if "," in name:
+        raise UsageError(
+            f"{name!r} is more than one device", next_step="name one; only `restore` takes several"
+        )
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -52,8 +56,45 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
-    """The dtype that convolutions run in; ``auto`` takes the faster of float32 and bfloat16."""
+def choose_devices(names: str) -> tuple[torch.device, ...]:
+    """The devices of a list such as ``cuda:0,cuda:1``, or the one that ``choose_device`` takes.
+
+    The CPU may be named several times, though its cores are shared; any other device once.
+
+    Raises:
+        UsageError: if one is unknown, not present, named twice, or of another kind than the others.
+    """
+    if "," not in names:
+        return (choose_device(names),)
+    listed = [name.strip() for name in names.split(",")]
+    if "auto" in listed:
+        raise UsageError(f"{names!r} does not say which devices", next_step="use auto alone")
+    devices = tuple(choose_device(name) for name in listed)
+    if len({device.type for device in devices}) > 1:
+        raise UsageError(
+            f"{names!r} mixes kinds of devices", next_step="name the CPU alone, or GPUs alone"
+        )
+    if devices[0].type != "cpu" and len({device.index or 0 for device in devices}) < len(devices):
+        raise UsageError(f"{names!r} names a device twice", next_step="name each device once")
+    return devices
+
+
+def kind_of(names: str) -> str:
+    """``auto``, ``cpu``, ``cuda`` or ``mps``: what a list of devices has in common."""
+    return names.partition(",")[0].partition(":")[0].strip()
+
+
+def choose_precision(name: Precision, *devices: torch.device) -> torch.dtype:
+    """The dtype that convolutions run in; ``auto`` takes the faster of float32 and bfloat16.
+
+    Args:
+        name: the precision asked for.
+        devices: of one kind; ``auto`` takes what all of them support.
+
+    Raises:
+        UsageError: if the devices do not support it.
+    """
+    device = devices[0]
     if name != "auto":
         if name == "fp16" and device.type == "cpu":
             raise UsageError(
@@ -61,10 +102,15 @@ def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
             )
         return DTYPES[name]
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
+        return torch.bfloat16 if all(map(_has_bfloat16, devices)) else torch.float16
     if device.type == "cpu" and _bfloat16_pays_on_cpu():
         return torch.bfloat16
     return torch.float32
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    with torch.cuda.device(device):
+        return torch.cuda.is_bf16_supported(False)
 
 
 @cache
