@@ -77,8 +77,8 @@ class Runner:
             OutputCheckError: if the result is not finite, constant or wildly different from the
                 tile, in float32 either.
         """
-        x = torch.from_numpy(np.ascontiguousarray(tiles.transpose(0, 3, 1, 2))).to(self.device)
-        x, lost = x[:, :3].contiguous(memory_format=torch.channels_last), x[:, 3:]
+        x = self._sent(tiles).permute(0, 3, 1, 2)
+        x, lost = x[:, :3].contiguous(memory_format=torch.channels_last), x[:, 3:].contiguous()
         change = self._change(x, lost, self.dtype)
         fault = fault_of(x, change, DOUBTFUL)
         if fault and self.dtype != torch.float32:
@@ -90,7 +90,22 @@ class Runner:
             raise OutputCheckError(
                 f"the network's output is {fault}", next_step="verify the model, or try another"
             )
-        return change.permute(0, 2, 3, 1).cpu().numpy()
+        return self._fetched(change.permute(0, 2, 3, 1))
+
+    def _sent(self, tiles: NDArray[np.float32]) -> torch.Tensor:
+        host = torch.from_numpy(np.ascontiguousarray(tiles))
+        if self.device.type != "cuda":
+            return host.to(self.device)
+        # PyTorch keeps pinned memory from being used again before it is copied.
+        return host.pin_memory().to(self.device, non_blocking=True)
+
+    def _fetched(self, change: torch.Tensor) -> NDArray[np.float32]:
+        if self.device.type != "cuda":
+            return change.cpu().numpy()
+        host = torch.empty(change.shape, dtype=change.dtype, pin_memory=True)
+        host.copy_(change.contiguous(), non_blocking=True)
+        torch.cuda.current_stream(self.device).synchronize()
+        return host.numpy()
 
     def _change(self, x: torch.Tensor, lost: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         given = (lost,) if lost.shape[1] else ()
