@@ -63,6 +63,7 @@ def restore(
     from dunrestore.checkpoints.load import load
     from dunrestore.cli.download_bar import DownloadBar
     from dunrestore.cli.progress import RestoreProgress
+    from dunrestore.models.devices import choose_devices
     from dunrestore.restoration.existing import refuse_existing
     from dunrestore.restoration.jobs import extension_of, output_folder, plan_jobs
     from dunrestore.restoration.masks import with_masks
@@ -80,6 +81,7 @@ def restore(
         precision=precision,
         preserve=preserve,
     )
+    choose_devices(device)  # refused now, not for each file
     policy = _policy(existing, overwrite)
     planned = plan_jobs(
         inputs,

@@ -78,7 +78,7 @@ Device = Annotated[
         "--device",
         "-d",
         metavar="auto|cpu|cuda[:N]|mps",
-        help="Where to run.",
+        help="Where to run; several GPUs share the tiles: cuda:0,cuda:1.",
         rich_help_panel=COMPUTING,
     ),
 ]

@@ -1,7 +1,8 @@
 """The change that a network proposes for a whole picture, tile by tile."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import TypeVar
@@ -14,12 +15,13 @@ from torch import nn
 from dunrestore.errors import MemoryExhaustedError, UsageError
 from dunrestore.imaging import tiling
 from dunrestore.models.devices import (
-    choose_device,
+    choose_devices,
     choose_precision,
     free_memory,
     is_out_of_memory,
 )
-from dunrestore.models.runner import Runner, size_multiple
+from dunrestore.models.runner import size_multiple
+from dunrestore.models.runners import Runners
 from dunrestore.restoration.options import RestoreOptions
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,7 @@ class Proposal:
         damage: (H, W) float32, the probability of damage, from a network that says so itself.
         tile: side of the tiles in pixels, 0 for the whole picture at once.
         overlap: pixels that neighbouring tiles shared.
-        device: where it was computed.
+        device: where it was computed, such as ``cpu`` or ``cuda:0,cuda:1``.
         precision: ``float32``, ``bfloat16`` or ``float16``.
         tiles_redone: tiles that low precision spoilt and float32 did again.
     """
@@ -83,8 +85,8 @@ def propose(
     """
     size = (picture.shape[0], picture.shape[1])
 
-    def run(runner: Runner, plan: tiling.Plan) -> NDArray[np.float32]:
-        return _run(picture, runner, plan, options.batch_size, progress)
+    def run(runners: Runners, plan: tiling.Plan) -> NDArray[np.float32]:
+        return _run(picture, runners, plan, options.batch_size, progress)
 
     change, how = compute(run, size, network, options)
     damage = change[..., 3] if change.shape[2] == 4 else None
@@ -105,7 +107,7 @@ class Computed:
 
 
 def compute(
-    run: Callable[[Runner, tiling.Plan], T],
+    run: Callable[[Runners, tiling.Plan], T],
     size: tuple[int, int],
     network: nn.Module,
     options: RestoreOptions,
@@ -126,29 +128,30 @@ def compute(
     Raises:
         MemoryExhaustedError: if an explicit tile, or the smallest automatic one, does not fit.
     """
-    device = choose_device(options.device)
-    dtype = choose_precision(options.precision, device)
+    devices = choose_devices(options.device)
+    named = ",".join(map(str, devices))
+    dtype = choose_precision(options.precision, *devices)
     whole = options.tile == 0
-    runner = Runner(network, device, dtype, window=None if whole else WINDOW)
+    runners = Runners(network, devices, dtype, window=None if whole else WINDOW)
     multiple = size_multiple(network)
     if options.tile is not None:
         tile = options.tile
     elif tile is None:
-        tile = automatic_tile(network, device, dtype, options.batch_size)
+        tile = common_tile(network, devices, dtype, options.batch_size)
     while True:
         overlap = _overlap(options, tile, multiple)
         plan = tiling.plan(*size, tile=None if whole else tile, overlap=overlap, multiple=multiple)
         try:
-            result = run(runner, plan)
+            result = run(runners, plan)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            tile = _smaller_tile(options, max(plan.tile_size), multiple, device)
+            tile = _smaller_tile(options, max(plan.tile_size), multiple, named)
             log.warning("out of memory; trying again with tiles of %d pixels", tile)
             continue
         name = str(dtype).removeprefix("torch.")
         side = 0 if whole else tile
-        return result, Computed(side, overlap, str(device), name, runner.redone)
+        return result, Computed(side, overlap, named, name, runners.redone)
 
 
 def automatic_tile(
@@ -160,6 +163,15 @@ def automatic_tile(
     multiple = size_multiple(network)
     side = int(pixels**0.5) // multiple * multiple
     return max(SMALLEST_TILE, min(side, LARGEST_TILE))
+
+
+def common_tile(
+    network: nn.Module, devices: Sequence[torch.device], dtype: torch.dtype, batch_size: int
+) -> int:
+    """The smallest of the devices' ``automatic_tile``, so that a tile fits whichever takes it."""
+    # A CPU that is named twice holds two batches in the same memory.
+    at_once = {device: batch_size * devices.count(device) for device in devices}
+    return min(automatic_tile(network, device, dtype, tiles) for device, tiles in at_once.items())
 
 
 def _overlap(options: RestoreOptions, tile: int, multiple: int) -> int:
@@ -176,7 +188,7 @@ def _overlap(options: RestoreOptions, tile: int, multiple: int) -> int:
     return options.overlap
 
 
-def _smaller_tile(options: RestoreOptions, tile: int, multiple: int, device: torch.device) -> int:
+def _smaller_tile(options: RestoreOptions, tile: int, multiple: int, device: str) -> int:
     smaller = max(tile // 2 // multiple * multiple, multiple)
     if options.tile is None and smaller >= SMALLEST_TILE // 2:
         return smaller
@@ -189,36 +201,41 @@ def _smaller_tile(options: RestoreOptions, tile: int, multiple: int, device: tor
 
 def _run(
     picture: NDArray[np.float32],
-    runner: Runner,
+    runners: Runners,
     plan: tiling.Plan,
     batch_size: int,
     progress: Progress | None,
 ) -> NDArray[np.float32]:
-    bands = tiling.blend(plan, _changes(picture, runner, plan, batch_size, progress))
-    first, band = next(bands)
-    change = np.empty((plan.height, plan.width, band.shape[2]), np.float32)
-    change[first : first + len(band)] = band
-    for top, band in bands:
-        change[top : top + len(band)] = band
+    with closing(_changes(picture, runners, plan, batch_size, progress)) as changes:
+        bands = tiling.blend(plan, changes)
+        first, band = next(bands)
+        change = np.empty((plan.height, plan.width, band.shape[2]), np.float32)
+        change[first : first + len(band)] = band
+        for top, band in bands:
+            change[top : top + len(band)] = band
     return change
 
 
 def _changes(
     picture: NDArray[np.float32],
-    runner: Runner,
+    runners: Runners,
     plan: tiling.Plan,
     batch_size: int,
     progress: Progress | None,
-) -> Iterator[tuple[tiling.Tile, NDArray[np.float32]]]:
+) -> Generator[tuple[tiling.Tile, NDArray[np.float32]], None, None]:
     done = 0
     if progress is not None:
         progress(done, plan.count, plan.height * plan.width)
-    for batch in batches(plan, batch_size):
-        stack = np.stack([tiling.extract(picture, tile) for tile in batch])
-        yield from zip(batch, runner.change(stack), strict=True)
-        done += len(batch)
-        if progress is not None:
-            progress(done, plan.count, plan.height * plan.width)
+    stacks = (
+        np.stack([tiling.extract(picture, tile) for tile in batch])
+        for batch in batches(plan, batch_size)
+    )
+    with closing(runners.changes(stacks)) as proposed:
+        for batch, changes in zip(batches(plan, batch_size), proposed, strict=True):
+            yield from zip(batch, changes, strict=True)
+            done += len(batch)
+            if progress is not None:
+                progress(done, plan.count, plan.height * plan.width)
 
 
 def batches(plan: tiling.Plan, size: int, first_row: int = 0) -> Iterator[list[tiling.Tile]]:

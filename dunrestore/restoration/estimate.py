@@ -13,11 +13,11 @@ from PIL import Image
 from dunrestore.checkpoints.load import Model
 from dunrestore.errors import DunrestoreError
 from dunrestore.imaging import files, tiff, tiling
-from dunrestore.models.devices import DTYPES, choose_device, choose_precision
+from dunrestore.models.devices import DTYPES, choose_devices, choose_precision
 from dunrestore.models.measurements import Speed
 from dunrestore.models.runner import size_multiple
 from dunrestore.restoration import source
-from dunrestore.restoration.change import OVERLAP, automatic_tile
+from dunrestore.restoration.change import OVERLAP, common_tile
 from dunrestore.restoration.existing import Policy
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.large import work_bytes
@@ -121,8 +121,9 @@ def estimate(planned: Sequence[PlannedFile], model: Model, options: RestoreOptio
 
 
 def _speed(model: Model, options: RestoreOptions) -> tuple[Speed, bool]:
-    device = choose_device(options.device)
-    dtype = choose_precision(options.precision, device)
+    """Of the first device."""
+    device, *others = choose_devices(options.device)
+    dtype = choose_precision(options.precision, device, *others)
     if (stored := stored_speed(model, device, dtype)) is not None:
         return stored, True
     precision = next(name for name, one in DTYPES.items() if one == dtype)
@@ -135,21 +136,23 @@ def _speed(model: Model, options: RestoreOptions) -> tuple[Speed, bool]:
 def _computed_megapixels(
     planned: Sequence[PlannedFile], model: Model, options: RestoreOptions
 ) -> float:
-    """Megapixels of all tiles, which overlap and are padded."""
-    device = choose_device(options.device)
-    dtype = choose_precision(options.precision, device)
+    """Megapixels of all tiles, which overlap and are padded; of several GPUs, of the busiest."""
+    devices = choose_devices(options.device)
+    # CPUs share their cores: the time is that of one.
+    at_once = 1 if devices[0].type == "cpu" else len(devices)
+    dtype = choose_precision(options.precision, *devices)
     network = restoring_network(model)
     multiple = size_multiple(network)
     side = options.tile
     if side is None:
-        side = automatic_tile(network, device, dtype, options.batch_size)
+        side = common_tile(network, devices, dtype, options.batch_size)
     overlap = OVERLAP if options.overlap is None else options.overlap
     overlap = min(overlap, side // 2 // multiple * multiple)
     pixels = 0
     for one in planned:
         if one.size is not None:
             tiles = tiling.plan(*one.size, tile=side or None, overlap=overlap, multiple=multiple)
-            pixels += tiles.count * tiles.tile_size[0] * tiles.tile_size[1]
+            pixels += -(-tiles.count // at_once) * tiles.tile_size[0] * tiles.tile_size[1]
     return pixels / 1e6
 
 

@@ -5,6 +5,7 @@ The same sums in the same order as ``change.propose`` makes in memory, so the sa
 
 import logging
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from dunrestore.imaging.picture import Encoding
 from dunrestore.imaging.pixels import samples_to_rgb
 from dunrestore.imaging.rows import Rows, StoredRows, bands
 from dunrestore.imaging.tiling import Tile
-from dunrestore.models.runner import Runner
+from dunrestore.models.runners import Runners
 from dunrestore.restoration.change import Progress, batches
 from dunrestore.restoration.work_folder import WorkFolder
 
@@ -53,12 +54,12 @@ class Gathering:
         return next(self._work.notes(event="plan", page=self._name), {})
 
     def run(
-        self, runner: Runner, plan: tiling.Plan, batch_size: int, progress: Progress | None
+        self, runners: Runners, plan: tiling.Plan, batch_size: int, progress: Progress | None
     ) -> StoredRows:
         """Compute all tiles, or those that are still to be computed.
 
         Args:
-            runner: the network.
+            runners: the network.
             plan: the tiles.
             batch_size: tiles that are computed together.
             progress: told of the tiles that were there already, then of each finished batch.
@@ -67,24 +68,28 @@ class Gathering:
             (H, W, channels) float32, as ``Runner.change`` gives it, blended.
         """
         change = self._work.array(f"{self._name}-change", self._shape, np.float32)
-        finished = self._resume(runner, plan, change)
+        finished = self._resume(runners, plan, change)
         done = finished * len(plan.lefts)
         if progress is not None:
             progress(done, plan.count, plan.height * plan.width)
         window = _Window(self._scan, plan, self._work.array)
-        for batch in batches(plan, batch_size, finished):
-            proposed = runner.change(np.stack([window.tile(tile) for tile in batch]))
-            for tile, pixels in zip(batch, proposed, strict=True):
-                _add(change, plan, tile, pixels)
-            done += len(batch)
-            if batch[-1].column == len(plan.lefts) - 1:
-                self._finish_row(batch[-1].row, plan, change, runner.redone)
-            if progress is not None:
-                progress(done, plan.count, plan.height * plan.width)
+        stacks = (
+            np.stack([window.tile(tile) for tile in batch])
+            for batch in batches(plan, batch_size, finished)
+        )
+        with closing(runners.changes(stacks)) as proposed:
+            for batch, changes in zip(batches(plan, batch_size, finished), proposed, strict=True):
+                for tile, pixels in zip(batch, changes, strict=True):
+                    _add(change, plan, tile, pixels)
+                done += len(batch)
+                if batch[-1].column == len(plan.lefts) - 1:
+                    self._finish_row(batch[-1].row, plan, change, runners.redone)
+                if progress is not None:
+                    progress(done, plan.count, plan.height * plan.width)
         window.delete()
         return change
 
-    def _resume(self, runner: Runner, plan: tiling.Plan, change: StoredRows) -> int:
+    def _resume(self, runners: Runners, plan: tiling.Plan, change: StoredRows) -> int:
         """How many rows of tiles are finished; what an unfinished one left is undone."""
         wanted = {
             "event": "plan",
@@ -92,8 +97,9 @@ class Gathering:
             "tile_size": list(plan.tile_size),
             "tops": list(plan.tops),
             "lefts": list(plan.lefts),
-            "device": str(runner.device),
-            "precision": str(runner.dtype).removeprefix("torch."),
+            # Their number may change: it does not decide what comes out.
+            "device": runners.devices[0].type,
+            "precision": str(runners.dtype).removeprefix("torch."),
         }
         if self.begun() != wanted:
             self._work.forget(page=self._name)
@@ -103,7 +109,7 @@ class Gathering:
         rows = list(self._work.notes(event="row", page=self._name))
         finished = len(rows)
         if rows:
-            runner.redone = rows[-1]["redone"]
+            runners.redone = rows[-1]["redone"]
             log.info("%d of %d rows of tiles are there already", finished, len(plan.tops))
         if finished == len(plan.tops):
             return finished

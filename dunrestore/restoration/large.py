@@ -16,7 +16,7 @@ from dunrestore.imaging.picture import Document, Picture
 from dunrestore.imaging.pixels import add_to_samples, as_samples, rgb_rows, upright_rows
 from dunrestore.imaging.rows import DerivedRows, Rows, StoredRows, TurnedRows, WritableRows, bands
 from dunrestore.imaging.segments import SegmentRows
-from dunrestore.models.devices import DTYPES, choose_device
+from dunrestore.models.devices import DTYPES, choose_devices
 from dunrestore.models.guided import Guided
 from dunrestore.provenance.record import options_hash
 from dunrestore.restoration.change import Computed, Progress, compute
@@ -172,13 +172,13 @@ class _Large:
         gathering = Gathering(scan, self._folder, name, channels)
         options, begun = self._work.options, gathering.begun()
         tile: int | None = None
-        if begun.get("device") == str(choose_device(options.device)):
+        if begun.get("device") == choose_devices(options.device)[0].type:
             # Chosen afresh, tiles and precision could come out otherwise.
             tile = max(begun["tile_size"])
             named = {str(dtype).removeprefix("torch."): name for name, dtype in DTYPES.items()}
             options = replace(options, precision=named[begun["precision"]])
         return compute(
-            lambda runner, plan: gathering.run(runner, plan, options.batch_size, self._progress),
+            lambda runners, plan: gathering.run(runners, plan, options.batch_size, self._progress),
             (scan.samples.shape[0], scan.samples.shape[1]),
             self._network,
             options,

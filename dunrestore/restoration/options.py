@@ -21,7 +21,7 @@ class RestoreOptions:
     batch_size: int = 1
     """Tiles that are computed together."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:N or mps."""
+    """auto, cpu, cuda, cuda:N or mps; several of one kind as in ``cuda:0,cuda:1``."""
     precision: Precision = "auto"
     """auto, fp32, bf16 or fp16."""
     preserve: Preserve = "auto"

@@ -14,6 +14,7 @@ from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels, xmp
 from dunrestore.imaging.picture import Picture
 from dunrestore.imaging.rows import DerivedRows, Rows, any_of, bands
+from dunrestore.models.devices import kind_of
 from dunrestore.provenance import drift, record
 from dunrestore.provenance.change_map import Change, change_of
 from dunrestore.provenance.record import Execution, FileFacts, ModelFacts, PageChanges, Record
@@ -64,7 +65,8 @@ def wanted_options(
 ) -> Mapping[str, Any]:
     """What decides, beside input and model, what comes out.
 
-    Whoever changes one of these wants another output.
+    Whoever changes one of these wants another output; how many devices of a kind compute, and which
+    of them, does not count.
 
     Args:
         options: how a picture is restored.
@@ -73,6 +75,7 @@ def wanted_options(
     """
     return {
         **asdict(options),
+        "device": kind_of(options.device),
         "format": file_options.image_format,
         "compression": file_options.compression,
         "pages": "first" if file_options.first_page else "all",

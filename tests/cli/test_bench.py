@@ -287,6 +287,7 @@ def test_pairs_are_matched_by_name_and_the_odd_ones_are_named(clean, models, tmp
         (["{clean}", "--damage", "challenge", "-m", "{model}", "-o", "{clean}"], 5, "other files"),
         (["{clean}", "--protocol", "murals", "--seed", "1"], 2, "fixes damage"),
         (["{clean}", "--damage", "challenge", "--device", "abacus", "-m", "{model}"], 2, "abacus"),
+        (["{clean}", "--damage", "challenge", "-d", "cpu,cpu", "-m", "{model}"], 2, "one device"),
     ],
 )
 def test_errors_are_one_line(clean, models, tmp_path, capsys, arguments, code, message):

@@ -1,0 +1,113 @@
+"""One network at work on one device or on several, beside what prepares and uses its tiles."""
+
+import copy
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from dunrestore.models.runner import Runner
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class Runners:
+    """A network on devices of one kind, each with a copy of its own.
+
+    Args:
+        network: restoring network in eval mode; moved to the first device, copied to the others.
+        devices: from ``choose_devices``.
+        dtype: what convolutions compute in.
+        window: of the instance statistics, as in ``Runner``.
+
+    Attributes:
+        redone: tiles that were computed again in float32, of the changes handed out so far.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        devices: Sequence[torch.device],
+        dtype: torch.dtype = torch.float32,
+        window: int | None = None,
+    ) -> None:
+        self.devices, self.dtype, self.redone = tuple(devices), dtype, 0
+        networks = [network, *(copy.deepcopy(network) for _ in self.devices[1:])]
+        pairs = zip(networks, self.devices, strict=True)
+        self._runners = [Runner(network, device, dtype, window) for network, device in pairs]
+
+    def changes(
+        self, stacks: Iterable[NDArray[np.float32]]
+    ) -> Generator[NDArray[np.float32], None, None]:
+        """The changes that the network proposes, in the order of the tiles.
+
+        Close it (``contextlib.closing``): then no device is at work any more, however it ended.
+
+        Args:
+            stacks: of tiles, each as ``Runner.change`` takes it; taken in the calling thread as
+                ``in_order`` says, from a single CPU one by one.
+
+        Raises:
+            OutputCheckError, RuntimeError, MemoryError: as ``Runner.change``, when the turn of the
+                failed tiles comes.
+        """
+        workers = [partial(_counted, runner) for runner in self._runners]
+        if len(workers) == 1 and self.devices[0].type == "cpu":
+            # A thread would only compete with the network for the same cores.
+            results = (workers[0](stack) for stack in stacks)
+        else:
+            results = in_order(workers, stacks)
+        with closing(results):
+            for change, redone in results:
+                self.redone += redone
+                yield change
+
+
+def _counted(runner: Runner, stack: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
+    before = runner.redone
+    change = runner.change(stack)
+    return change, runner.redone - before
+
+
+def in_order(workers: Sequence[Callable[[S], T]], items: Iterable[S]) -> Generator[T, None, None]:
+    """Work on items in a thread for each worker; the results come in the order of the items.
+
+    Of each worker at most two items are in flight: one that it works on and one that waits, so that
+    it goes on at once while the caller uses a result and prepares the next item. On leaving,
+    also by an exception or ``close``, what waits is dropped and what is worked on is waited for.
+
+    Args:
+        workers: each is called in one thread only.
+        items: iterated over in the calling thread.
+
+    Raises:
+        BaseException: what a worker raised, when its item's turn comes.
+    """
+    free, own = list(workers), threading.local()
+
+    def begin() -> None:
+        own.work = free.pop()
+
+    def work(item: S) -> T:
+        return own.work(item)
+
+    waiting: deque[Future[T]] = deque()
+    pool = ThreadPoolExecutor(len(workers), initializer=begin)
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) == 2 * len(workers):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
