@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dunrestore.errors import OutputCheckError
+from dunrestore.models.allocation import keep_freed_memory
 from dunrestore.models.guided import Guided
 from dunrestore.models.normalisation import set_window
 
@@ -57,6 +58,8 @@ class Runner:
     """Tiles that were computed again in float32."""
 
     def __post_init__(self) -> None:
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.network = self.network.to(self.device).to(memory_format=torch.channels_last)
         set_window(self.network, self.window)
 
