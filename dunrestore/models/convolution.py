@@ -6,6 +6,7 @@ the casting of weights cost as much as the convolutions, oneDNN does all of it a
 operators are those that PyTorch's own compiler emits.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 # Named by PyTorch's compiler, not documented for others: where one is missing nothing is fused.
 _FUSED: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 _FUSED_SUM: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise_", None)
+_SUPPORTED: Any = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
 
 
 def is_fused(x: Tensor) -> bool:
@@ -26,8 +28,15 @@ def is_fused(x: Tensor) -> bool:
         and torch.get_autocast_dtype("cpu") == torch.bfloat16
         and _FUSED is not None
         and _FUSED_SUM is not None
-        and torch.backends.mkldnn.is_available()
+        and _has_units()
     )
+
+
+@cache
+def _has_units() -> bool:
+    # Without AVX-512 the operators refuse bfloat16, which plain layers emulate.
+    available = torch.backends.mkldnn.is_available()
+    return available and _SUPPORTED is not None and bool(_SUPPORTED())
 
 
 class Conv(nn.Conv2d):
