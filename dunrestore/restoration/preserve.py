@@ -32,6 +32,9 @@ class MaskRule:
     texture: float = 10.0
     """``low`` is at least so many times the change of the quietest fifth: a model that scales
     pictures down and up again changes fine texture everywhere, and that is not damage."""
+    most: float = 56.0
+    """``low`` never exceeds this: a model that removes noise changes every pixel, and what is lost
+    still stands out."""
     coherence: float = 20.0
     """The change averaged over ``SPREAD`` must exceed so many times that of the quietest fifth:
     texture that is smoothed away averages out, a loss that is filled does not."""
@@ -72,7 +75,7 @@ class DamageWeight:
         self.shape = change.shape[:2]
         averaged = make(self.shape, np.float32)
         quiet, quiet_average = _quiet(change, averaged)
-        self._low = max(rule.low, rule.texture * quiet)
+        self._low = min(max(rule.low, rule.texture * quiet), rule.most)
         self._damaged = make(self.shape, np.uint8)
         for rows in bands(*self.shape):
             coherent = averaged[rows] > rule.coherence * quiet_average
