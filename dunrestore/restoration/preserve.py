@@ -38,6 +38,8 @@ class MaskRule:
     coherence: float = 20.0
     """The change averaged over ``SPREAD`` must exceed so many times that of the quietest fifth:
     texture that is smoothed away averages out, a loss that is filled does not."""
+    most_coherent: float = 0.2
+    """The average never needs to exceed this (0..1)."""
     high: float = 2.0
     """It must reach so many times ``low`` somewhere."""
     smallest: int = 4
@@ -77,8 +79,9 @@ class DamageWeight:
         quiet, quiet_average = _quiet(change, averaged)
         self._low = min(max(rule.low, rule.texture * quiet), rule.most)
         self._damaged = make(self.shape, np.uint8)
+        stands_out = min(rule.coherence * quiet_average, rule.most_coherent)
         for rows in bands(*self.shape):
-            coherent = averaged[rows] > rule.coherence * quiet_average
+            coherent = averaged[rows] > stands_out
             strength = _magnitude(change[rows]) * coherent
             self._damaged[rows] = _levels(strength, self._low, rule.high * self._low)
         keep_regions(self._damaged, counted=2, enough=1, structure=CROSS)

@@ -45,14 +45,21 @@ def test_texture_that_a_model_changes_everywhere_is_not_damage():
 
 
 def test_losses_are_found_though_a_model_removes_noise_everywhere():
-    rng = np.random.default_rng(0)
-    change = rng.normal(0, 16 / 255, (120, 120, 3)).astype(np.float32)
+    change = RNG(5).normal(0, 16 / 255, (120, 120, 3)).astype(np.float32)
     lost = np.zeros((120, 120), bool)
     lost[30:60, 40:70] = True
     change[lost] -= 0.5
     found = damage_weight(change) > 0
     assert found[lost].mean() > 0.99
     assert found[~lost].mean() < 0.01
+
+
+def test_losses_are_found_though_a_model_shifts_colours_everywhere():
+    change = RNG(6).normal(0, 4 / 255, (120, 120, 3)).astype(np.float32) + np.float32(8 / 255)
+    change[30:60, 40:70] -= 0.5
+    found = damage_weight(change) > 0
+    assert found[30:60, 40:70].mean() > 0.99
+    assert not found[:, 80:].any()
 
 
 def test_a_picture_that_is_mostly_lost_is_still_restored():
