@@ -113,7 +113,13 @@ def _own(
 
 CATALOGUE: tuple[Entry, ...] = (
     _own("arin", "ARIN, the paper's: CAR, then HINet", "arin", _ARIN, paper="31.00 dB"),
-    _own("arin-joint", "ARIN with both parts trained together", "arin", _ARIN),
+    _own(
+        "arin-joint",
+        "ARIN with both parts trained together",
+        "arin",
+        _ARIN,
+        use="comparison, and training on: it was not trained to the end",
+    ),
     _own("arin-guided", "finds losses, fills them, then refines", "guided", _ARIN),
     _own("hinet-db", "HINet, deblurring configuration", "hinet", _HINET, paper="33.32 dB"),
     _own("hinet-dr", "HINet, deraining configuration", "hinet", _HINET, paper="24.40 dB"),
