@@ -21,7 +21,8 @@ Task = Literal["inpaint", "deblur", "derain", "rescale"]
 PAINT_SIDE = 384
 PAINTED_AT_ONCE = 6
 PAINTED_FOR = 1024
-"""Painting costs more than cutting: a few murals serve so many samples before new ones are due."""
+"""Painting costs more than cutting: a few murals serve so many samples before new ones are due.
+Each process that makes samples paints them for itself."""
 TRIES = 8
 """Windows that are looked at before one without detail is taken."""
 
@@ -46,6 +47,8 @@ class PatchOptions:
     """How often those become negatives."""
     painted: float = 0.0
     """Share of patches from murals that are painted for the purpose."""
+    painted_for: int = PAINTED_FOR
+    """Samples that a few painted murals serve."""
     sound: float = 0.0
     """Share of patches that are left undamaged."""
     recipe: Recipe = field(default_factory=lambda: RECIPES["challenge"])
@@ -130,7 +133,7 @@ class PatchStream:
         return slice(top, top + side), slice(left, left + side)
 
     def _painted_patch(self, index: int, rng: np.random.Generator) -> Sample:
-        side, era = self.options.side, index // PAINTED_FOR
+        side, era = self.options.side, index // self.options.painted_for
         mural = self._painted(era * PAINTED_AT_ONCE + int(rng.integers(PAINTED_AT_ONCE)))
         top, left = rng.integers(0, mural.shape[0] - side + 1, 2)
         target = mural[top : top + side, left : left + side].astype(np.float32) / np.float32(255)

@@ -169,6 +169,8 @@ def _levels(strength: NDArray[np.float32], low: float, high: float) -> NDArray[n
 
 NOISY = 7.0
 """A scan whose noise exceeds this standard deviation (0..255 scale) may be noisy as a whole."""
+BLOCK = 16
+"""Side in pixels of the blocks in which noise is measured; half of one must be sound to count."""
 
 
 def is_noisy(picture: Rows, change: Rows, weight: Rows) -> bool:
@@ -197,23 +199,30 @@ def is_noisy(picture: Rows, change: Rows, weight: Rows) -> bool:
 
 
 def noise_level(picture: Rows, weight: Rows, change: Rows | None = None) -> float:
-    """Robust standard deviation of the finest diagonal detail, on the 0..255 scale.
+    """Standard deviation of what is noise in the finest diagonal detail, on the 0..255 scale.
 
-    D. Donoho and I. Johnstone, "Ideal spatial adaptation by wavelet shrinkage" (1994): the median
-    absolute Haar coefficient over 0.6745, here the mean over the channels.
+    Noise is everywhere, texture is not: of the root mean squares of the Haar coefficients in
+    blocks of the picture (all channels together) the lowest tenth counts. The median over all
+    coefficients (D. Donoho and I. Johnstone, "Ideal spatial adaptation by wavelet shrinkage", 1994)
+    took the texture of murals for noise of up to 11 (docs/decisions.md).
 
     Args:
         picture: (H, W, 3), RGB in [0, 1].
         weight: (H, W), 0 for the pixels that count.
         change: (H, W, 3), added to the picture first.
     """
-    details = [Quantiles() for _ in range(3)]
-    for rows in bands(*picture.shape[:2], multiple=2):
+    levels = Quantiles()
+    for rows in bands(*picture.shape[:2], multiple=BLOCK):
         p = picture[rows] if change is None else picture[rows] + change[rows]
-        p = p[: len(p) // 2 * 2, : p.shape[1] // 2 * 2]
-        sound = weight[rows][: p.shape[0], : p.shape[1]] == 0
-        counts = sound[::2, ::2] & sound[1::2, 1::2]
-        detail = np.abs(p[::2, ::2] - p[1::2, ::2] - p[::2, 1::2] + p[1::2, 1::2])[counts] / 2
-        for channel, values in enumerate(details):
-            values.add(detail[:, channel])
-    return sum(values.at(0.5) for values in details) / 3 / 0.6745 * 255
+        height, width = len(p) // BLOCK, p.shape[1] // BLOCK
+        p = p[: height * BLOCK, : width * BLOCK]
+        sound = weight[rows][: len(p), : p.shape[1]] == 0
+        counts = sound[::2, ::2] & sound[1::2, 1::2] & sound[::2, 1::2] & sound[1::2, ::2]
+        detail = (p[::2, ::2] - p[1::2, ::2] - p[::2, 1::2] + p[1::2, 1::2]) / 2
+        power = np.square(detail).mean(axis=2) * counts
+        blocks = (height, BLOCK // 2, width, BLOCK // 2)
+        number = counts.reshape(blocks).sum(axis=(1, 3))
+        total = power.reshape(blocks).sum(axis=(1, 3), dtype=np.float64)
+        enough = number >= BLOCK**2 // 8
+        levels.add(np.sqrt(total[enough] / number[enough]))
+    return levels.at(0.1) * 255

@@ -48,6 +48,7 @@ class TrainConfig:
     # network
     hinet_width: int | None = _value(None, "HINet's channels; by --size if not given.")
     hinet_depth: int | None = _value(None, "HINet's levels; by --size if not given.")
+    finder_width: int | None = _value(None, "The finder's channels, in arin-guided.")
     car_width: int | None = _value(None, "CAR's channels; by --size if not given.")
     car_blocks: int | None = _value(None, "CAR's residual blocks; by --size if not given.")
     edsr_blocks: int | None = _value(None, "EDSR's residual blocks; by --size if not given.")
@@ -104,6 +105,7 @@ class TrainConfig:
     )
     channels_last: bool = _value(True, "Keep channels innermost in memory.")
     threads: int = _value(0, "Threads of the CPU; 0 leaves the choice to PyTorch.")
+    workers: int = _value(0, "Processes that make patches, for a GPU; 0 for a thread.")
     # records
     log_every: int = _value(50, "Steps between two lines of metrics.jsonl.")
     save_every: int = _value(250, "Steps between two saved states.")
@@ -170,7 +172,7 @@ _LEAST = dict.fromkeys(
 ) | dict.fromkeys(
     ("seed", "overlap", "min_detail", "lr", "lr_muon", "lr_car", "lr_hinet", "lr_final", "warmup",
      "weight_decay", "clip", "psnr_floor", "mask_weight", "sound_weight", "first_stage_weight",
-     "finder_weight", "threads"), 0
+     "finder_weight", "threads", "workers"), 0
 )  # fmt: skip
 _SHARES = ("flips", "colours", "inversion", "painted", "max_left_out", "gaussian_share",
            "jpeg_share", "sound", "ema", "beta1", "beta2", "given_mask",

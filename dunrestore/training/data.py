@@ -7,7 +7,7 @@ from typing import Any
 
 from dunrestore.datasets.description import describe
 from dunrestore.datasets.layouts import list_pairs
-from dunrestore.datasets.patches import PatchOptions, PatchStream
+from dunrestore.datasets.patches import PAINTED_FOR, PatchOptions, PatchStream
 from dunrestore.datasets.pictures import Checked, PictureStore, check, split
 from dunrestore.errors import UsageError
 from dunrestore.training.config import TrainConfig
@@ -53,6 +53,7 @@ def load_data(config: TrainConfig) -> RunData:
         colours=config.colours,
         inversion=config.inversion,
         painted=config.painted,
+        painted_for=PAINTED_FOR * max(1, config.workers),
         sound=config.sound,
         recipe=config.damage(),
         task=config.task,

@@ -90,7 +90,7 @@ def _run(trainer: Trainer, data: RunData, keeper: Keeper, world: World) -> None:
     occasions = Occasions(keeper.save, keeper.validate, keeper.observers)
     with (
         stop_requests() as stop,
-        prefetched(batch, trainer.iteration, config.iterations) as batches,
+        prefetched(batch, trainer.iteration, config.iterations, workers=config.workers) as batches,
     ):
         run_loop(trainer, batches, occasions, world, stop)
 

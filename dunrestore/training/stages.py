@@ -124,6 +124,8 @@ def _dimensions(config: TrainConfig, stage: Stage, models: Sequence[Model]) -> d
         car = start
     if stage.architecture == "guided":
         start = asdict(found["guided"]) if "guided" in found else {}
+        if config.finder_width is not None:
+            start |= {"finder_width": config.finder_width}
         return start | {"hinet": asdict(replace(hinet, in_channels=7))}
     hinet = replace(hinet, in_channels=3)
     whole = {"hinet": asdict(hinet), "car": asdict(car)}

@@ -8,12 +8,29 @@ from dunrestore.training.muon import Muon, orthogonalise, split_parameters
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_singular_values_come_near_one(dtype):
     torch.manual_seed(0)
-    for shape in ((8, 72), (72, 8), (16, 16)):
+    for shape in ((2, 8, 72), (1, 72, 8), (3, 16, 16)):
         found = orthogonalise(torch.randn(shape), dtype)
         assert found.dtype == dtype
         singular = torch.linalg.svdvals(found.float())
         assert singular.max() < 1.3
         assert singular.min() > 0.5
+
+
+def test_matrices_of_one_shape_are_updated_as_each_by_itself():
+    torch.manual_seed(0)
+    shapes = [(8, 4, 3, 3), (8, 4, 3, 3), (8, 8, 1, 1)]
+    together = [nn.Parameter(torch.randn(shape)) for shape in shapes]
+    alone = [nn.Parameter(p.detach().clone()) for p in together]
+    optimisers = [Muon(together, lr=0.1, dtype=torch.float32)]
+    optimisers += [Muon([p], lr=0.1, dtype=torch.float32) for p in alone]
+    for _ in range(3):
+        for one, other in zip(together, alone, strict=True):
+            one.grad = torch.randn(one.shape)
+            other.grad = one.grad.clone()
+        for optimiser in optimisers:
+            optimiser.step()
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_it_minimises():

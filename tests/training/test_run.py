@@ -128,6 +128,12 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_workers_make_the_same_patches(data, tmp_path):
+    for workers in (0, 2):
+        train(tiny(data, workers=workers), tmp_path / str(workers))
+    assert_same(load_state(tmp_path / "0"), load_state(tmp_path / "2"))
+
+
 def test_a_killed_run_resumes_from_the_last_saved_state(data, tmp_path):
     """As after kill -9 in step 5: the state is of step 4, the records run on to step 5."""
     config = tiny(data)
