@@ -1,6 +1,7 @@
 """Change maps: pictures that show which pixels were changed, and how much."""
 
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,10 @@ def _change(before: Picture, after: Picture) -> NDArray[np.uint8 | np.uint16]:
     maximum = np.iinfo(before.samples.dtype).max
     if before.encoding.palette is None:
         n = before.encoding.channels
-        old, new = before.samples[..., :n].astype(np.int32), after.samples[..., :n].astype(np.int32)
-        change = np.abs(new - old).max(axis=2).astype(before.samples.dtype)
+        old, new = before.samples[..., :n], after.samples[..., :n]
+        difference = np.maximum(old, new) - np.minimum(old, new)
+        # Several times as fast as a maximum over the last axis.
+        change = reduce(np.maximum, (difference[..., channel] for channel in range(n)))
         return np.ascontiguousarray(pixels.upright(change, before.metadata.orientation))
     difference = np.abs(pixels.to_rgb(after) - pixels.to_rgb(before)).max(axis=2)
     steps = np.ceil(difference * maximum - 1e-3)

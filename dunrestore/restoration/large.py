@@ -203,7 +203,7 @@ class _Large:
             probability = DerivedRows(
                 proposed, lambda band: band[..., 3], proposed.shape[:2], np.float32
             )
-            losses: Rows = FoundWeight(probability, make)
+            losses: Rows = FoundWeight(probability, change, make)
         else:
             losses = DamageWeight(change, make=make)
         if preserve == "never":

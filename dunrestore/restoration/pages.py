@@ -109,5 +109,5 @@ def _losses(restoration: Restoration) -> NDArray[np.bool_]:
         return restoration.weight > 0
     proposal = restoration.proposal
     if proposal.damage is not None:
-        return found_weight(proposal.damage) > 0
+        return found_weight(proposal.damage, proposal.change) > 0
     return damage_weight(proposal.change) > 0

@@ -60,7 +60,7 @@ def restore_picture(
     if lost is not None:
         return Restoration(proposal, lost.astype(np.float32), preserved=True)
     if proposal.damage is not None:
-        weight = found_weight(proposal.damage)
+        weight = found_weight(proposal.damage, proposal.change)
     else:
         weight = damage_weight(proposal.change)
     if options.preserve == "auto" and is_noisy(picture, proposal.change, weight):

@@ -57,6 +57,10 @@ CERTAIN = 0.9
 """A region counts as damage where its probability reaches this."""
 LIKELY = 0.5
 """It extends to where the probability falls below this."""
+AROUND = 4
+"""How far in pixels a loss may have spoilt what is around it: JPEG rings, lenses blur."""
+SPOILT = 16.0
+"""So near to a loss, a pixel was spoilt if the network changes it by more (0..255 scale)."""
 
 
 class DamageWeight:
@@ -89,17 +93,12 @@ class DamageWeight:
 
     def __getitem__(self, rows: slice) -> NDArray[np.float32]:
         """The weights of some rows."""
-        start, stop, _ = rows.indices(self.shape[0])
-        margin, low = self._rule.margin, self._low
-        first = max(start - margin, 0)
-        damaged = self._damaged[first : stop + margin]
-        own = slice(start - first, max(stop, start) - first)
-        if margin == 0 or not damaged.any():
-            return damaged[own].astype(np.float32)
-        near = ndimage.binary_dilation(damaged, structure=NEIGHBOURS, iterations=margin)[own]
-        faint = self._rule.faint * low
-        ramp = ((_magnitude(self._change[rows]) - faint) / (low - faint)).clip(0, 1)
-        return np.where(damaged[own], 1, np.where(near, ramp, 0)).astype(np.float32)
+        near, damaged = _near(self._damaged, rows, self._rule.margin)
+        if not near.any():
+            return damaged.astype(np.float32)
+        faint = self._rule.faint * self._low
+        ramp = ((_magnitude(self._change[rows]) - faint) / (self._low - faint)).clip(0, 1)
+        return np.where(damaged, 1, np.where(near, ramp, 0)).astype(np.float32)
 
 
 class FoundWeight:
@@ -107,13 +106,15 @@ class FoundWeight:
 
     Args:
         probability: (H, W), of a pixel being lost.
+        change: (H, W, 3), what the network would add to a picture in [0, 1].
         make: makes room for what is kept of every pixel.
     """
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, probability: Rows, make: Make = np.empty) -> None:
+    def __init__(self, probability: Rows, change: Rows, make: Make = np.empty) -> None:
         self.shape = probability.shape[:2]
+        self._change = change
         self._damaged = make(self.shape, np.uint8)
         for rows in bands(*self.shape):
             self._damaged[rows] = _levels(probability[rows], LIKELY, CERTAIN)
@@ -121,7 +122,22 @@ class FoundWeight:
 
     def __getitem__(self, rows: slice) -> NDArray[np.float32]:
         """The weights of some rows."""
-        return self._damaged[rows].astype(np.float32)
+        near, damaged = _near(self._damaged, rows, AROUND)
+        if near.any():
+            damaged = damaged | (near & (_magnitude(self._change[rows]) > SPOILT))
+        return damaged.astype(np.float32)
+
+
+def _near(damaged: Rows, rows: slice, margin: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What lies within ``margin`` pixels of damage in some rows (h, w), and the damage itself."""
+    start, stop, _ = rows.indices(damaged.shape[0])
+    first = max(start - margin, 0)
+    around = damaged[first : stop + margin] > 0
+    own = slice(start - first, max(stop, start) - first)
+    if margin == 0 or not around.any():
+        return around[own], around[own]
+    near = ndimage.binary_dilation(around, structure=NEIGHBOURS, iterations=margin)
+    return np.asarray(near[own], np.bool_), around[own]
 
 
 def damage_weight(
@@ -131,9 +147,11 @@ def damage_weight(
     return DamageWeight(change, rule)[:]
 
 
-def found_weight(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+def found_weight(
+    probability: NDArray[np.float32], change: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """``FoundWeight`` as a whole, (H, W)."""
-    return FoundWeight(probability)[:]
+    return FoundWeight(probability, change)[:]
 
 
 def _magnitude(change: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -142,9 +160,9 @@ def _magnitude(change: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _largest(change: NDArray[Any]) -> NDArray[np.float32]:
-    # Thrice as fast as a maximum over the last axis.
-    size = np.abs(change)
-    return np.maximum(np.maximum(size[..., 0], size[..., 1]), size[..., 2])
+    # Several times as fast as a maximum over the last axis.
+    red, green, blue = (np.abs(change[..., channel]) for channel in range(3))
+    return np.maximum(np.maximum(red, green), blue)
 
 
 def _quiet(change: Rows, averaged: WritableRows) -> tuple[float, float]:

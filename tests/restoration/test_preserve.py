@@ -94,8 +94,21 @@ def test_found_damage_becomes_a_hard_mask():
     probability[2, 1:4] = 0.6
     probability[2, 2] = 0.95
     probability[2, 6:8] = 0.6
-    weight = found_weight(probability)
+    nothing = np.zeros((*probability.shape, 3), np.float32)
+    weight = found_weight(probability, nothing)
     assert weight[2].tolist() == [0, 1, 1, 1, 0, 0, 0, 0, 0]
+
+
+def test_what_a_loss_spoilt_around_it_is_mended_too():
+    probability = np.zeros((40, 60), np.float32)
+    probability[10:14, 10:14] = 0.99
+    change = np.zeros((40, 60, 3), np.float32)
+    change[12, :, 1] = -20 / 255  # large, also far from the loss
+    change[10, :, 0] = 12 / 255  # small
+    weight = found_weight(probability, change)
+    expected = probability > 0
+    expected[12, 6:18] = True
+    assert np.array_equal(weight, expected)
 
 
 def test_noise_level_is_the_standard_deviation_in_spite_of_a_picture_below():
