@@ -59,7 +59,7 @@ LIKELY = 0.5
 """It extends to where the probability falls below this."""
 AROUND = 4
 """How far in pixels a loss may have spoilt what is around it: JPEG rings, lenses blur."""
-SPOILT = 16.0
+SPOILT = 24.0
 """So near to a loss, a pixel was spoilt if the network changes it by more (0..255 scale)."""
 
 

@@ -103,8 +103,8 @@ def test_what_a_loss_spoilt_around_it_is_mended_too():
     probability = np.zeros((40, 60), np.float32)
     probability[10:14, 10:14] = 0.99
     change = np.zeros((40, 60, 3), np.float32)
-    change[12, :, 1] = -20 / 255  # large, also far from the loss
-    change[10, :, 0] = 12 / 255  # small
+    change[12, :, 1] = -30 / 255  # large, also far from the loss
+    change[10, :, 0] = 20 / 255  # small
     weight = found_weight(probability, change)
     expected = probability > 0
     expected[12, 6:18] = True
