@@ -49,6 +49,8 @@ class MaskRule:
     faint: float = 0.5
     """Inside the margin the weight rises from 0 at so many times ``low`` to 1 at ``low``: soft
     edges are feathered, and a sound neighbour of a hard edge is not touched."""
+    faint_everywhere: float = 0.95
+    """The same where the model changes what is sound, too, so that ``low`` had to be raised."""
 
 
 DEFAULT_RULE = MaskRule()
@@ -82,6 +84,8 @@ class DamageWeight:
         averaged = make(self.shape, np.float32)
         quiet, quiet_average = _quiet(change, averaged)
         self._low = min(max(rule.low, rule.texture * quiet), rule.most)
+        faint = rule.faint if self._low <= rule.low else rule.faint_everywhere
+        self._faint = faint * self._low
         self._damaged = make(self.shape, np.uint8)
         stands_out = min(rule.coherence * quiet_average, rule.most_coherent)
         for rows in bands(*self.shape):
@@ -96,8 +100,8 @@ class DamageWeight:
         near, damaged = _near(self._damaged, rows, self._rule.margin)
         if not near.any():
             return damaged.astype(np.float32)
-        faint = self._rule.faint * self._low
-        ramp = ((_magnitude(self._change[rows]) - faint) / (self._low - faint)).clip(0, 1)
+        rise = _magnitude(self._change[rows]) - self._faint
+        ramp = (rise / (self._low - self._faint)).clip(0, 1)
         return np.where(damaged, 1, np.where(near, ramp, 0)).astype(np.float32)
 
 
