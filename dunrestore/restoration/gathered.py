@@ -31,7 +31,7 @@ class Scan:
     samples: Rows
     """(H, W, C)."""
     encoding: Encoding
-    lost: NDArray[np.bool_] | None = None
+    lost: Rows | None = None
     """(H, W), where it is known to be lost."""
 
 
@@ -167,8 +167,8 @@ class _Window:
         rgb = samples_to_rgb(self._stored[:][inside][:, columns], self._scan.encoding)
         if self._scan.lost is None:
             return rgb
-        lost = self._scan.lost[rows][:, columns, None].astype(np.float32)
-        return np.concatenate([rgb, lost], axis=2)
+        lost = self._scan.lost[needed.start : needed.stop][inside][:, columns, None]
+        return np.concatenate([rgb, lost.astype(np.float32)], axis=2)
 
     def _move(self, rows: range) -> None:
         for band in bands(len(rows), self._scan.samples.shape[1]):

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dunrestore import __version__
 from dunrestore.errors import FileAccessError, OutputCheckError, file_access_error
@@ -186,7 +185,7 @@ class _Large:
         )
 
     def _decide(
-        self, page: Picture, proposed: StoredRows, lost: NDArray[np.bool_] | None, name: str
+        self, page: Picture, proposed: StoredRows, lost: Rows | None, name: str
     ) -> tuple[Rows, bool]:
         """The weights of what is lost, (H, W), and whether all else is preserved."""
         preserve = self._work.options.preserve

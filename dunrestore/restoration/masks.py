@@ -1,16 +1,18 @@
 """Masks that the user gives: where pictures are known to be lost."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels
-from dunrestore.imaging.picture import Picture
+from dunrestore.imaging.picture import Document, Picture
+from dunrestore.imaging.rows import Make, Rows, TurnedRows, bands
+from dunrestore.imaging.segments import SegmentRows
 from dunrestore.restoration.jobs import IMAGE_SUFFIXES, Job
 
 
@@ -82,21 +84,28 @@ def _mask_of(job: Job, there: Mapping[str, list[Path]], masks: Path) -> Path:
     )
 
 
-def read_masks(path: Path, pages: Sequence[Picture]) -> tuple[NDArray[np.bool_], ...]:
+def read_masks(
+    path: Path,
+    pages: Sequence[Picture],
+    read: Callable[[Path], Document] = files.read,
+    make: Make = np.empty,
+) -> tuple[Rows, ...]:
     """Read the masks of a file's pages.
 
     Args:
         path: a picture with a page for each of ``pages``, nearer to white than to black where the
             page is lost.
         pages: the pages.
+        read: reads the file; its pages may stay on the disk.
+        make: makes room for the masks of such pages.
 
     Returns:
-        For each page (H, W), upright.
+        For each page bool (H, W), upright.
 
     Raises:
         InputError: if it cannot be read, or does not fit.
     """
-    masks = [pixels.to_rgb(page).max(axis=2) >= 0.5 for page in files.read(path).pages]
+    masks = tuple(_lost(page, make) for page in read(path).pages)
     if len(masks) != len(pages):
         raise InputError(
             f"the mask has {len(masks)} pages, its picture {len(pages)}",
@@ -112,4 +121,18 @@ def read_masks(path: Path, pages: Sequence[Picture]) -> tuple[NDArray[np.bool_],
                 path=path,
                 next_step="make it of the picture as it is looked at, upright",
             )
-    return tuple(masks)
+    return masks
+
+
+def _lost(page: Picture, make: Make) -> Rows:
+    """Where a mask's page (H, W), upright, is nearer to white than to black."""
+    if not page.stays_on_disk:
+        return pixels.to_rgb(page).max(axis=2) >= 0.5
+    rows: Any = page.samples
+    lost = make(page.samples.shape[:2], np.bool_)
+    height, width = lost.shape
+    in_segments = isinstance(rows, SegmentRows) and rows.once
+    for band in rows.segment_rows() if in_segments else bands(height, width):
+        lost[band] = pixels.samples_to_rgb(page.samples[band], page.encoding).max(axis=2) >= 0.5
+    orientation = page.metadata.orientation
+    return lost if orientation == 1 else TurnedRows(lost, orientation)

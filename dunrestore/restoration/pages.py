@@ -62,7 +62,7 @@ def restore_pages(
     *,
     first_page: bool = False,
     progress: Progress | None = None,
-    masks: Sequence[NDArray[np.bool_]] | None = None,
+    masks: Sequence[Rows] | None = None,
 ) -> tuple[RestoredPage | None, ...]:
     """Restore the pages of a file; None stands for a page that stays as it is.
 
@@ -76,7 +76,7 @@ def restore_pages(
     """
     count = 1 if first_page else len(document.pages)
     pages = document.pages[:count]
-    known = [None] * count if masks is None else masks
+    known = [None] * count if masks is None else [mask[:] for mask in masks]
     restored = [
         _page(page, model, options, progress, lost) for page, lost in zip(pages, known, strict=True)
     ]

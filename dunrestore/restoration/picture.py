@@ -8,6 +8,7 @@ from torch import nn
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.errors import InputError, ModelError, UsageError
+from dunrestore.imaging.rows import Rows
 from dunrestore.models.architectures import ARCHITECTURES
 from dunrestore.models.guided import Guided
 from dunrestore.restoration.change import Progress, Proposal, propose
@@ -68,7 +69,7 @@ def restore_picture(
     return Restoration(proposal, weight, preserved=True)
 
 
-def check_mask(network: nn.Module, lost: NDArray[np.bool_] | None, size: tuple[int, int]) -> None:
+def check_mask(network: nn.Module, lost: Rows | None, size: tuple[int, int]) -> None:
     """Refuse a mask that a network cannot use, or that does not fit a picture.
 
     Raises:

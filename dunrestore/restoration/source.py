@@ -5,16 +5,16 @@ import time
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from dunrestore.errors import UsageError, file_access_error
 from dunrestore.imaging import files
 from dunrestore.imaging.atomic import UNFINISHED_PREFIX, UNFINISHED_SUFFIX
 from dunrestore.imaging.picture import Document, Format
-from dunrestore.imaging.rows import StoredRows
+from dunrestore.imaging.rows import Rows, StoredRows
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.masks import read_masks
 
@@ -59,8 +59,8 @@ class Opened:
     """What the output will be."""
     seconds: float
     """Time that reading took."""
-    masks: tuple[NDArray[np.bool_], ...] | None = None
-    """Where each page that is restored is known to be lost; None to find out."""
+    masks: tuple[Rows, ...] | None = None
+    """Where each page that is restored is known to be lost, bool (H, W); None to find out."""
     replaces_sha256: str | None = None
     """Hash of the output that will be replaced."""
 
@@ -93,7 +93,11 @@ def open_file(
     masks = None
     if job.mask is not None:
         pages = document.pages[:1] if file_options.first_page else document.pages
-        masks = read_masks(job.mask, pages)
+
+        def read(path: Path) -> Document:
+            return _read(path, file_options.max_mpixels, folder)
+
+        masks = read_masks(job.mask, pages, read, partial(_on_disk, folder))
     return Opened(
         job,
         sha256,

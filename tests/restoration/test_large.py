@@ -1,6 +1,7 @@
 """Pictures that stay on the disk: the same bytes, resumed after a kill, room checked first."""
 
 import errno
+import gc
 import json
 import os
 import shutil
@@ -28,7 +29,7 @@ from dunrestore.models.edsr import EDSRConfig
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINet, HINetConfig
 from dunrestore.provenance import record
-from dunrestore.restoration import source, work_folder
+from dunrestore.restoration import masks, source, work_folder
 from dunrestore.restoration.file import restore_file
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
@@ -138,6 +139,48 @@ def network(kind):
 
 
 @pytest.mark.parametrize("preserve", ["auto", "always", "never"])
+def make_mask(path, size=(150, 210), orientation=1):
+    """A mask of that size as it is looked at, with a hole at the edge and one inside."""
+    mask = np.zeros(size, np.uint8)
+    mask[20:60, 50:110] = 255
+    mask[110:, 170:] = 200
+    if path.suffix == ".png":
+        Image.fromarray(mask).save(path)
+    else:
+        turns = {1: mask, 6: np.rot90(mask)}
+        tags = [(274, 3, 1, orientation, True)]
+        tifffile.imwrite(path, turns[orientation], tile=(32, 48), extratags=tags)
+    return path
+
+
+@pytest.mark.parametrize(("name", "orientation"), [("m.tif", 1), ("m.tif", 6), ("m.png", 1)])
+def test_masks_stay_on_the_disk_too(monkeypatch, tmp_path, name, orientation):
+    path = make_tiff(tmp_path / "in.tif", tile=(64, 48))
+    mask = make_mask(tmp_path / name, orientation=orientation)
+    model = Model("guided", "guided", network("guided").eval(), {}, "0" * 64, Path("guided"))
+    results, read = [], []
+
+    def read_masks(*arguments):
+        found = masks.read_masks(*arguments)
+        read.extend(type(lost).__name__ for lost in found)
+        return found
+
+    monkeypatch.setattr(source, "read_masks", read_masks)
+    for large in (False, True):
+        on_disk(monkeypatch, large)
+        target = tmp_path / f"{large}.tif"
+        asked = RestoreOptions(tile=96, device="cpu", precision="fp32")
+        restore_file(Job(path, target, mask=mask), model, asked, FileOptions(sidecar=False))
+        results.append(target.read_bytes())
+    assert results[0] == results[1]
+    assert read == ["ndarray", "StoredRows" if orientation == 1 else "TurnedRows"]
+    changed = tifffile.imread(tmp_path / "True.tif") != tifffile.imread(path)
+    assert changed[30:50, 60:100].any()
+    assert not changed[70:100].any()
+    gc.collect()
+    assert not list(tmp_path.glob(".dunrestore-*"))
+
+
 @pytest.mark.parametrize("kind", ["hinet", "arin", "guided"])
 def test_all_networks_give_the_same_bytes(monkeypatch, tmp_path, kind, preserve):
     path = make_tiff(tmp_path / "in.tif")
