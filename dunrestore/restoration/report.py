@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -14,11 +15,13 @@ from PIL import Image
 
 from dunrestore import __version__
 from dunrestore.errors import DunrestoreError, file_access_error
-from dunrestore.imaging import files, pixels
+from dunrestore.imaging import pixels
+from dunrestore.imaging.rows import Rows, bands
 from dunrestore.provenance import change_map, record
 from dunrestore.provenance.beside import write_text
 from dunrestore.reports.restore_page import Entry, Page, Views, render
 from dunrestore.restoration.run import Outcome
+from dunrestore.restoration.source import read_in_part
 
 EMBEDDED = 12
 """Pages of more pictures keep them in a folder beside the page."""
@@ -120,21 +123,51 @@ def _facts(values: Mapping[str, object]) -> dict[str, str]:
 
 def _shown(source: Path, target: Path) -> _Shown:
     limit = float("inf")
-    old, new = (files.read(path, max_mpixels=limit).pages[0] for path in (source, target))
-    before, after = pixels.to_rgb(old), pixels.to_rgb(new)
+    old, new = (read_in_part(path, limit, target.parent).pages[0] for path in (source, target))
+    before, after = pixels.rgb_rows(old), pixels.rgb_rows(new)
+    changes: Rows | None = None
     if old.samples.dtype == new.samples.dtype and old.encoding.kind == new.encoding.kind:
-        changed = change_map.change_of(old, new)[:] > 0
-    else:
-        changed = np.abs(after - before).max(axis=2) > 1 / 510
+        changes = change_map.change_of(old, new)
     height, width = before.shape[:2]
+    # Pillow's thumbnails begin with averages of the same kind, a third of the way.
+    factor = max(1, max(height, width) // (3 * SIDE))
+    step = -(-max(height, width) // (factor * SIDE)) * factor
+    smaller: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
+    marks: list[NDArray[np.bool_]] = []
+    total = 0
+    for rows in bands(height, width, multiple=step):
+        pair = before[rows], after[rows]
+        if changes is None:
+            changed = np.abs(pair[1] - pair[0]).max(axis=2) > 1 / 510
+        else:
+            changed = changes[rows] > 0
+        total += int(np.count_nonzero(changed))
+        marks.append(_blocks(np.logical_or, changed, step))
+        for parts, band in zip(smaller, pair, strict=True):
+            parts.append(_averaged(band, factor))
+    images = [_image(np.concatenate(parts)) for parts in smaller]
     return _Shown(
-        before=_reduced(_image(before), SIDE),
-        after=_reduced(_image(after), SIDE),
-        changes=_map(changed),
+        before=_reduced(images[0], SIDE),
+        after=_reduced(images[1], SIDE),
+        changes=_map(np.concatenate(marks)),
         width=width,
         height=height,
-        changed_percent=100 * float(changed.mean()),
+        changed_percent=100 * total / (height * width),
     )
+
+
+def _blocks(combine: np.ufunc, array: NDArray[Any], side: int) -> NDArray[Any]:
+    """Blocks of ``side`` pixels (H, W, ...) made one; those at the ends may be smaller."""
+    for axis, size in enumerate(array.shape[:2]):
+        array = combine.reduceat(array, np.arange(0, size, side), axis=axis)
+    return array
+
+
+def _averaged(band: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    if factor == 1:
+        return band
+    counts = _blocks(np.add, np.ones((*band.shape[:2], 1), np.float32), factor)
+    return (_blocks(np.add, band, factor) / counts).astype(np.float32)
 
 
 def _image(rgb: NDArray[np.float32]) -> Image.Image:
@@ -148,10 +181,7 @@ def _reduced(image: Image.Image, side: int) -> Image.Image:
 
 
 def _map(changed: NDArray[np.bool_]) -> Image.Image:
-    """Changed pixels in one colour; reduced so that not even a single one vanishes."""
-    step = -(-max(changed.shape) // SIDE)
-    for axis, size in enumerate(changed.shape):
-        changed = np.logical_or.reduceat(changed, np.arange(0, size, step), axis=axis)
+    """Blocks with a changed pixel in one colour: not even a single one vanishes."""
     rgba = np.zeros((*changed.shape, 4), np.uint8)
     rgba[changed] = _COLOUR
     return Image.fromarray(rgba, "RGBA").quantize(2, Image.Quantize.FASTOCTREE)

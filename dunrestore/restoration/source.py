@@ -85,7 +85,7 @@ def open_file(
     asked = _asked_format(job.target, file_options)
     size = job.source.stat().st_size
     folder = job.target.parent
-    document = _read(job.source, file_options.max_mpixels, folder)
+    document = read_in_part(job.source, file_options.max_mpixels, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -95,7 +95,7 @@ def open_file(
         pages = document.pages[:1] if file_options.first_page else document.pages
 
         def read(path: Path) -> Document:
-            return _read(path, file_options.max_mpixels, folder)
+            return read_in_part(path, file_options.max_mpixels, folder)
 
         masks = read_masks(job.mask, pages, read, partial(_on_disk, folder))
     return Opened(
@@ -110,8 +110,18 @@ def open_file(
     )
 
 
-def _read(source: Path, max_mpixels: float, folder: Path) -> Document:
-    """Read a file; what a large one is decoded to lies in the folder of the output."""
+def read_in_part(source: Path, max_mpixels: float, folder: Path) -> Document:
+    """Read a file; a large one stays on the disk, and so does what it may be decoded to.
+
+    Args:
+        source: the file.
+        max_mpixels: pictures of more million pixels are refused before they are decoded.
+        folder: for what is decoded; gone when the document is.
+
+    Raises:
+        InputError: if it cannot be read.
+        FileAccessError: if there is no room in the folder.
+    """
     made: list[StoredRows] = []
 
     def make(shape: tuple[int, ...], dtype: DTypeLike) -> StoredRows:

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from dunrestore.errors import ExitCode
+from dunrestore.imaging import rows
+from dunrestore.restoration import report as page_of_run
+from dunrestore.restoration import source
 from tests.restoration.batches import make_scans, restore, use_toy
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
@@ -72,6 +76,31 @@ def test_many_pictures_lie_beside_the_page(scans, tmp_path):
         opaque = np.asarray(image.convert("RGBA"))[..., 3] > 0
     assert opaque[8:12, 8:16].all()
     assert opaque.sum() == 4 * 8
+
+
+@pytest.mark.parametrize("side", [40, 16])
+def test_a_large_picture_is_shown_without_being_held_in_memory(tmp_path, monkeypatch, side):
+    before = np.random.default_rng(0).integers(0, 256, (96, 150, 3), np.uint8)
+    after = before.copy()
+    after[50, 77, 1] ^= 128
+    for name, samples in (("in.tif", before), ("out.tif", after)):
+        tifffile.imwrite(tmp_path / name, samples, photometric="rgb", tile=(32, 32))
+    monkeypatch.setattr(rows, "AT_ONCE", 4000)
+    monkeypatch.setattr(rows, "FEWEST", 16)
+    monkeypatch.setattr(page_of_run, "SIDE", side)
+    shown = []
+    for in_memory in (10**9, 0):
+        monkeypatch.setattr(source, "IN_MEMORY", in_memory)
+        shown.append(page_of_run._shown(tmp_path / "in.tif", tmp_path / "out.tif"))
+    for name in ("before", "after", "changes"):
+        one, other = (np.asarray(getattr(page, name).convert("RGBA")) for page in shown)
+        assert np.array_equal(one, other)
+        assert max(one.shape) <= side
+    assert shown[1].changed_percent == shown[0].changed_percent == 100 / (96 * 150)
+    marks = np.asarray(shown[1].changes.convert("RGBA"))[..., 3] > 0
+    assert marks.sum() == 1
+    step = -(-150 // marks.shape[1])
+    assert marks[50 // step, 77 // step]
 
 
 def test_a_page_that_cannot_be_written_is_one_line(scans, tmp_path, capsys):
