@@ -48,6 +48,7 @@ class TrainConfig:
     # network
     hinet_width: int | None = _value(None, "HINet's channels; by --size if not given.")
     hinet_depth: int | None = _value(None, "HINet's levels; by --size if not given.")
+    window: int = _value(0, "Window of HINet's statistics in pixels; 0 for the whole patch.")
     finder_width: int | None = _value(None, "The finder's channels, in arin-guided.")
     car_width: int | None = _value(None, "CAR's channels; by --size if not given.")
     car_blocks: int | None = _value(None, "CAR's residual blocks; by --size if not given.")
@@ -172,7 +173,7 @@ _LEAST = dict.fromkeys(
 ) | dict.fromkeys(
     ("seed", "overlap", "min_detail", "lr", "lr_muon", "lr_car", "lr_hinet", "lr_final", "warmup",
      "weight_decay", "clip", "psnr_floor", "mask_weight", "sound_weight", "first_stage_weight",
-     "finder_weight", "threads", "workers"), 0
+     "finder_weight", "threads", "workers", "window"), 0
 )  # fmt: skip
 _SHARES = ("flips", "colours", "inversion", "painted", "max_left_out", "gaussian_share",
            "jpeg_share", "sound", "ema", "beta1", "beta2", "given_mask",

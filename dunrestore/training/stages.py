@@ -15,6 +15,7 @@ from dunrestore.models.car import CARConfig
 from dunrestore.models.edsr import EDSRConfig
 from dunrestore.models.guided import Guided
 from dunrestore.models.hinet import HINetConfig
+from dunrestore.models.normalisation import set_window
 from dunrestore.training.config import TrainConfig
 
 
@@ -84,6 +85,7 @@ def make_network(config: TrainConfig, *, cache: str | None = None) -> nn.Module:
         network.get_submodule(part).requires_grad_(False)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise ConfigError("with all its parts frozen nothing is left to learn")
+    set_window(network, config.window or None)
     return network.train()
 
 

@@ -4,6 +4,7 @@ from torch import nn
 
 from dunrestore.checkpoints.formats import save
 from dunrestore.errors import ModelError
+from dunrestore.models.normalisation import InstanceNorm
 from dunrestore.training.config import make_config
 from dunrestore.training.stages import STAGES, make_network, supervised
 from tests.training.tiny import tiny
@@ -34,6 +35,16 @@ def test_the_seed_makes_the_weights(tmp_path):
     one, same, other = (made(tmp_path, "car", seed=s).state_dict() for s in (1, 1, 2))
     assert all(torch.equal(one[k], same[k]) for k in one)
     assert not all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_statistics_may_be_local_while_training_too(tmp_path):
+    network = made(tmp_path, "hinet-dr", window=8)
+    norms = [m for m in network.modules() if isinstance(m, InstanceNorm)]
+    assert {(m.level, m.window) for m in norms} == {(0, 8), (1, 4)}
+    network(torch.rand(2, 3, 16, 16))[-1].square().mean().backward()
+    assert all(m.weight.grad.abs().sum() > 0 for m in norms)
+    assert all(m.window is None for m in made(tmp_path, "hinet-dr").modules()
+               if isinstance(m, InstanceNorm))  # fmt: skip
 
 
 def test_only_hinet_learns_in_arin_and_both_do_jointly(tmp_path):
