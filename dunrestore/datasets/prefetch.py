@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from torch.utils.data import DataLoader, Dataset
 
+from dunrestore.errors import MemoryExhaustedError
+
 T = TypeVar("T")
 
 
@@ -32,7 +34,7 @@ def prefetched(
             where processes cannot fork, the thread makes the items.
 
     Raises:
-        RuntimeError: when a worker died, for example of too little memory.
+        MemoryExhaustedError: when a worker died, which too little memory is the usual reason for.
     """
     if workers and "fork" in multiprocessing.get_all_start_methods():
         loader = DataLoader(
@@ -63,7 +65,7 @@ class _Items(Dataset[T | Exception]):
             raise IndexError(index)
         try:
             return self._make(self._start + index)
-        except Exception as error:
+        except Exception as error:  # raised where the item is taken
             return error
 
 
@@ -75,10 +77,18 @@ def _leave_signals(worker: int) -> None:
 
 
 def _made(items: DataLoader[T | Exception]) -> Iterator[T]:
-    for item in items:
-        if isinstance(item, Exception):
-            raise item
-        yield item
+    try:
+        for item in items:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise MemoryExhaustedError(
+            "a process that makes patches was killed",
+            next_step="go on with --resume and fewer --workers",
+        ) from error
 
 
 @contextmanager

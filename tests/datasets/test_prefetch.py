@@ -1,4 +1,5 @@
 import os
+import signal
 import threading
 import time
 
@@ -6,7 +7,7 @@ import psutil
 import pytest
 
 from dunrestore.datasets.prefetch import prefetched
-from dunrestore.errors import InputError
+from dunrestore.errors import InputError, MemoryExhaustedError
 
 
 def test_items_come_in_order_and_ahead_of_time():
@@ -65,6 +66,19 @@ def test_a_workers_error_arrives_as_it_was_raised():
         assert [next(items), next(items)] == [0, 1]
         with pytest.raises(InputError, match=r"third.png: cannot be read; leave it out"):
             next(items)
+
+
+def test_a_killed_worker_is_one_line():
+    def make(i):
+        if i == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return i
+
+    with (
+        prefetched(make, 0, 50, workers=2) as items,
+        pytest.raises(MemoryExhaustedError, match="fewer --workers"),
+    ):
+        list(items)
 
 
 def test_leaving_early_ends_the_workers():
