@@ -138,7 +138,6 @@ def network(kind):
     return Guided(GuidedConfig(finder_width=2, finder_depth=2, pyramid_levels=3, hinet=inner))
 
 
-@pytest.mark.parametrize("preserve", ["auto", "always", "never"])
 def make_mask(path, size=(150, 210), orientation=1):
     """A mask of that size as it is looked at, with a hole at the edge and one inside."""
     mask = np.zeros(size, np.uint8)
@@ -181,6 +180,7 @@ def test_masks_stay_on_the_disk_too(monkeypatch, tmp_path, name, orientation):
     assert not list(tmp_path.glob(".dunrestore-*"))
 
 
+@pytest.mark.parametrize("preserve", ["auto", "always", "never"])
 @pytest.mark.parametrize("kind", ["hinet", "arin", "guided"])
 def test_all_networks_give_the_same_bytes(monkeypatch, tmp_path, kind, preserve):
     path = make_tiff(tmp_path / "in.tif")
