@@ -15,10 +15,11 @@ import time
 
 import numpy as np
 import torch
-from inference import NETWORKS, build, mural
+from inference import NETWORKS, build, convolutions, mural
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from dunrestore.models.guided import Guided
 from dunrestore.models.normalisation import set_window
 from dunrestore.models.runner import Runner
 from dunrestore.restoration.change import WINDOW
@@ -55,21 +56,12 @@ def device_limits():
 
 
 @torch.inference_mode()
-def convolutions(network, x, dtype):
-    """Seconds of every convolution alone, on the shapes it has for ``x``; their FLOPs."""
-    shapes: dict[int, tuple[nn.Module, list[torch.Size]]] = {}
-
-    def note(layer, inputs, _output):
-        shapes.setdefault(id(layer), (layer, []))[1].append(inputs[0].shape)
-
-    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
-    hooks = [layer.register_forward_hook(note) for layer in layers]
+def limit(network, x, dtype):
+    """Seconds of every convolution alone, on the shapes it has for ``x``; the network's FLOPs."""
     with FlopCounterMode(display=False) as counter:
-        network(x)
-    for hook in hooks:
-        hook.remove()
+        layers = convolutions(network, x)
     total = 0.0
-    for layer, inputs in shapes.values():
+    for layer, inputs in layers:
         weight = layer.weight.to(dtype, memory_format=torch.channels_last)
         function = torch.conv2d if isinstance(layer, nn.Conv2d) else torch.conv_transpose2d
         for shape in inputs:
@@ -84,20 +76,16 @@ def convolutions(network, x, dtype):
 
 
 def replayed(run, x):
-    """``run(x)`` captured as a CUDA graph; None where it cannot be."""
-    try:
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(2):
-                run(x)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+    """``run(x)`` captured as a CUDA graph."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(2):
             run(x)
-    except RuntimeError as error:
-        print(f"(no graph: {str(error).splitlines()[0][:90]})")
-        return None
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run(x)
     return graph.replay
 
 
@@ -108,7 +96,7 @@ def measure(name, side, tiles, rate, profile):
     set_window(network, None)
     x = torch.from_numpy(picture).to(CUDA).permute(2, 0, 1)[None].contiguous()
     published = seconds(lambda: network(x))
-    alone_limit, flops = convolutions(network, x, torch.bfloat16)
+    alone_limit, flops = limit(network, x, torch.bfloat16)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     runner = Runner(network, CUDA, torch.bfloat16, WINDOW)
@@ -122,9 +110,10 @@ def measure(name, side, tiles, rate, profile):
 
     alone = seconds(lambda: run(batch))
     peak = torch.cuda.max_memory_allocated() / 1e6
-    replay = replayed(run, batch)
     pixels = side**2 * tiles / 1e6
-    graph = f"{pixels / seconds(replay):.1f}" if replay else "-"
+    graph = "-"
+    if not isinstance(network, Guided):  # it asks what its finder found, which no graph can
+        graph = f"{pixels / seconds(replayed(run, batch)):.1f}"
     print(
         f"| {name} | {tiles} | {pixels / tiles / published:.1f} | {pixels / ours:.1f} |"
         f" {published * tiles / ours:.2f} | {pixels / alone:.1f} | {graph} |"

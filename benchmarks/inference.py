@@ -71,9 +71,8 @@ def ours(runner: Runner, picture: np.ndarray, tile: int) -> np.ndarray:
     return picture + change
 
 
-@torch.inference_mode()
-def limit(network: nn.Module, side: int, dtype: torch.dtype, repeats: int) -> float:
-    """Processor seconds of every convolution alone, on its shapes in one tile."""
+def convolutions(network: nn.Module, x: torch.Tensor) -> list[tuple[nn.Module, list[torch.Size]]]:
+    """Every convolution of the network, and the shapes of what it gets when the network gets x."""
     shapes: dict[int, tuple[nn.Module, list[torch.Size]]] = {}
 
     def note(layer, inputs, _output) -> None:
@@ -81,11 +80,17 @@ def limit(network: nn.Module, side: int, dtype: torch.dtype, repeats: int) -> fl
 
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     hooks = [layer.register_forward_hook(note) for layer in layers]
-    network(torch.rand(1, 3, side, side))
+    network(x)
     for hook in hooks:
         hook.remove()
+    return list(shapes.values())
+
+
+@torch.inference_mode()
+def limit(network: nn.Module, side: int, dtype: torch.dtype, repeats: int) -> float:
+    """Processor seconds of every convolution alone, on its shapes in one tile."""
     total = 0.0
-    for layer, inputs in shapes.values():
+    for layer, inputs in convolutions(network, torch.rand(1, 3, side, side)):
         weight = layer.weight.to(dtype, memory_format=torch.channels_last)
         bias = None if layer.bias is None else layer.bias.to(dtype)
         function = torch.conv2d if isinstance(layer, nn.Conv2d) else torch.conv_transpose2d

@@ -5,7 +5,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TypeVar
 
 from torch.utils.data import DataLoader, Dataset
@@ -45,7 +45,8 @@ def prefetched(
             multiprocessing_context="fork",
             worker_init_fn=_leave_signals,
         )
-        yield _made(loader)
+        with closing(_made(loader)) as items:
+            yield items
     else:
         with _in_a_thread(make, start, stop, depth) as items:
             yield items
@@ -76,7 +77,7 @@ def _leave_signals(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _made(items: DataLoader[T | Exception]) -> Iterator[T]:
+def _made(items: DataLoader[T | Exception]) -> Generator[T]:
     try:
         for item in items:
             if isinstance(item, Exception):

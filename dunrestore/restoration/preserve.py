@@ -189,10 +189,12 @@ def _levels(strength: NDArray[np.float32], low: float, high: float) -> NDArray[n
     return (strength > low).astype(np.uint8) + (strength > high)
 
 
-NOISY = 7.0
+NOISY = 7.5
 """A scan whose noise exceeds this standard deviation (0..255 scale) may be noisy as a whole."""
 BLOCK = 16
 """Side in pixels of the blocks in which noise is measured; half of one must be sound to count."""
+LOWEST_TENTH = 14 / 15
+"""What a tenth of the blocks of pure noise lie below, of its standard deviation."""
 
 
 def is_noisy(picture: Rows, change: Rows, weight: Rows) -> bool:
@@ -217,7 +219,7 @@ def is_noisy(picture: Rows, change: Rows, weight: Rows) -> bool:
     for rows in bands(height, width):
         taken += float(np.square(change[rows][weight[rows] == 0], dtype=np.float64).sum())
     taken = 255 * (taken / (3 * sound)) ** 0.5
-    return taken < 1.2 * before and noise_level(picture, weight, change) < 0.4 * before
+    return taken < 1.12 * before and noise_level(picture, weight, change) < 0.4 * before
 
 
 def noise_level(picture: Rows, weight: Rows, change: Rows | None = None) -> float:
@@ -247,4 +249,4 @@ def noise_level(picture: Rows, weight: Rows, change: Rows | None = None) -> floa
         total = power.reshape(blocks).sum(axis=(1, 3), dtype=np.float64)
         enough = number >= BLOCK**2 // 8
         levels.add(np.sqrt(total[enough] / number[enough]))
-    return levels.at(0.1) * 255
+    return levels.at(0.1) / LOWEST_TENTH * 255

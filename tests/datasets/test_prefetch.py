@@ -84,7 +84,6 @@ def test_a_killed_worker_is_one_line():
 def test_leaving_early_ends_the_workers():
     with prefetched(lambda i: (i, os.getpid()), 0, 1000, workers=2) as items:
         workers = {next(items)[1] for _ in range(2)}
-    del items
     for _ in range(100):
         if not any(psutil.pid_exists(worker) for worker in workers):
             break

@@ -117,12 +117,12 @@ def test_noise_level_is_the_standard_deviation_in_spite_of_a_picture_below():
     noise = RNG(1).normal(0, 12 / 255, smooth.shape)
     nothing = np.zeros((200, 200), np.float32)
     measured = noise_level((smooth + noise).astype(np.float32), nothing)
-    assert 0.9 * 12 < measured < 12
+    assert abs(measured - 12) < 0.6
     half = nothing.copy()
     half[:, 100:] = 1
     noise[:, 100:] *= 5
     measured = noise_level((smooth + noise).astype(np.float32), half)
-    assert 0.9 * 12 < measured < 12
+    assert abs(measured - 12) < 1
 
 
 def test_texture_that_is_not_everywhere_is_no_noise():
@@ -158,8 +158,9 @@ def test_a_model_that_takes_texture_away_with_the_noise_does_not_clean():
     noise = rng.normal(0, 10 / 255, (64, 64, 3)).astype(np.float32)
     texture = rng.normal(0, 30 / 255, (64, 64, 1)) * (rng.random((64, 64, 1)) < 0.05)
     texture = texture.astype(np.float32)
+    none = np.zeros((64, 64), np.float32)
+    assert not is_noisy(0.5 + noise + texture, -noise, none)  # it could be noise that stays
     texture[:, :32] = 0
     scan = 0.5 + noise + texture
-    none = np.zeros((64, 64), np.float32)
     assert is_noisy(scan, -noise, none)
     assert not is_noisy(scan, -noise - 3 * texture, none)
