@@ -25,7 +25,7 @@ def restore(
     model: options.ModelName = DEFAULT_MODEL,
     tile: options.Tile = "auto",
     tile_overlap: options.TileOverlap = None,
-    batch_size: options.BatchSize = 1,
+    batch_size: options.BatchSize = None,
     device: options.Device = "auto",
     precision: options.PrecisionName = "auto",
     preserve: options.PreserveName = "auto",

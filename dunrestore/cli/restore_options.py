@@ -62,12 +62,12 @@ TileOverlap = Annotated[
 ]
 
 BatchSize = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--batch-size",
         min=1,
         metavar="N",
-        help="Tiles computed together.",
+        help="Tiles computed together; as fits the device if not given.",
         rich_help_panel=COMPUTING,
     ),
 ]

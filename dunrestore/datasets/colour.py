@@ -9,6 +9,8 @@ def vary_colours(
 ) -> NDArray[np.float32]:
     """Permute the channels, bend each one's tone curve, narrow the range, perhaps invert.
 
+    The range is narrowed mostly from below, as far as to paint hardly darker than a white loss.
+
     Args:
         picture: (H, W, 3) in [0, 1].
         rng: source of randomness.
@@ -21,5 +23,5 @@ def vary_colours(
         picture = 1 - picture
     gamma = np.exp(rng.uniform(-0.5, 0.5, 3)).astype(np.float32)
     varied = picture[..., rng.permutation(3)] ** gamma
-    low, high = rng.uniform(0, 0.2), rng.uniform(0.75, 1)
+    low, high = 0.6 * rng.random() ** 3, rng.uniform(0.75, 1)
     return (low + (high - low) * varied).astype(np.float32)

@@ -1,9 +1,9 @@
-"""Convolutions that compute what follows them in the same pass, on a processor in bfloat16.
+"""Convolutions that compute what follows them in the same pass, in half precision.
 
-In float32, on other devices and in training they are ``torch.nn`` layers followed by the
-activation and the addition, to the last bit. On a CPU in bfloat16, where the elementwise passes and
-the casting of weights cost as much as the convolutions, oneDNN does all of it at once; the
-operators are those that PyTorch's own compiler emits.
+In float32 and in training they are ``torch.nn`` layers followed by the activation and the addition,
+to the last bit. On a CPU in bfloat16, where the elementwise passes and the casting of weights cost
+as much as the convolutions, oneDNN does all of it at once; the operators are those that PyTorch's
+own compiler emits. On a GPU one kernel does all that follows (``passes``).
 """
 
 from functools import cache
@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from dunrestore.models.passes import finish, is_half_on_gpu, reflected
 
 # Named by PyTorch's compiler, not documented for others: where one is missing nothing is fused.
 _FUSED: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
@@ -70,7 +72,7 @@ class Conv(nn.Conv2d):
         mode = "reflect" if reflect else "zeros"
         super().__init__(cin, cout, size, stride, padding, bias=bias, padding_mode=mode)
         self.slope, self.scale = slope, scale
-        self._packed: tuple[list[tuple[int, int]], Tensor, Tensor | None] | None = None
+        self.cast: Cast | None = None
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, x: Tensor, plus: Tensor | None = None
@@ -79,11 +81,13 @@ class Conv(nn.Conv2d):
 
         Args:
             x: the input.
-            plus: added to the result. In the fused way its memory may become the result's, so it
-                must not be needed afterwards.
+            plus: added to the result. In the CPU's fused way its memory may become the result's,
+                so it must not be needed afterwards.
         """
         if is_fused(x):
             return self._fused(x, plus)
+        if is_half_on_gpu(x):
+            return self._on_gpu(x, plus)
         out = super().forward(x)
         if self.scale != 1:
             out = self.scale * out
@@ -92,11 +96,8 @@ class Conv(nn.Conv2d):
         return out if plus is None else plus + out
 
     def _fused(self, x: Tensor, plus: Tensor | None) -> Tensor:
-        x = x.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
-        padding = self.padding
-        if self.padding_mode == "reflect" and any(self.padding):
-            x, padding = reflected(x, int(self.padding[0])), (0, 0)
-        weight, bias = self._weights()
+        x, padding = self._padded(x, torch.bfloat16)
+        weight, bias = in_half(self, torch.bfloat16, self.scale)
         places = (padding, self.stride, self.dilation, self.groups)
         if plus is not None and self.slope is None and plus.dtype == torch.bfloat16:
             return _FUSED_SUM(plus, x, weight, bias, *places, "add", 1.0, None, [], None)
@@ -106,32 +107,57 @@ class Conv(nn.Conv2d):
         out: Tensor = _FUSED(x, weight, bias, *places, *after)
         return out if plus is None else plus + out
 
-    def _weights(self) -> tuple[Tensor, Tensor | None]:
-        """Weights and bias in bfloat16, made again only when they have changed."""
-        state = [(p.data_ptr(), p._version) for p in self.parameters() if not p.is_inference()]
-        if self._packed is None or self._packed[0] != state:
-            weight = (self.weight.detach() * self.scale).to(torch.bfloat16)
-            weight = weight.contiguous(memory_format=torch.channels_last)
-            bias = self.bias
-            added = None if bias is None else (bias.detach() * self.scale).to(torch.bfloat16)
-            self._packed = (state, weight, added)
-        return self._packed[1], self._packed[2]
+    def _on_gpu(self, x: Tensor, plus: Tensor | None) -> Tensor:
+        dtype = torch.get_autocast_dtype("cuda")
+        x, padding = self._padded(x, dtype)
+        weight, bias = in_half(self, dtype, self.scale)
+        out = torch.conv2d(x, weight, None, self.stride, padding)
+        return finish(out, bias, self.slope, plus)
+
+    def _padded(self, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Any]:
+        """The input, channels last, with its reflection if there is one; the zeros still to add."""
+        x = x.to(dtype).contiguous(memory_format=torch.channels_last)
+        if self.padding_mode == "reflect" and any(self.padding):
+            return reflected(x, int(self.padding[0])), (0, 0)
+        return x, self.padding
 
 
-def reflected(x: Tensor, pad: int) -> Tensor:
-    """Pad by reflection: (B, C, H, W) -> (B, C, H + 2 pad, W + 2 pad), channels last.
+class Doubling(nn.ConvTranspose2d):
+    """Doubles the resolution: a transposed 2x2 convolution of stride 2."""
 
-    PyTorch's own goes by way of float32 and of another order in memory.
+    def __init__(self, cin: int, cout: int) -> None:
+        super().__init__(cin, cout, 2, stride=2)
+        self.cast: Cast | None = None
+
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """(B, cin, H, W) -> (B, cout, 2H, 2W)."""
+        if not is_half_on_gpu(x):
+            return super().forward(x)
+        dtype = torch.get_autocast_dtype("cuda")
+        weight, bias = in_half(self, dtype)
+        x = x.to(dtype).contiguous(memory_format=torch.channels_last)
+        return finish(torch.conv_transpose2d(x, weight, None, stride=2), bias)
+
+
+Cast = tuple[list[Any], Tensor, Tensor | None]
+"""Of what it was made, a layer's weight and its bias in half precision."""
+
+
+def in_half(
+    layer: Conv | Doubling, dtype: torch.dtype, scale: float = 1.0
+) -> tuple[Tensor, Tensor | None]:
+    """A layer's weight, channels last, and bias, in ``dtype``; made again when they have changed.
+
+    Args:
+        layer: the convolution, which keeps them.
+        dtype: bfloat16 or float16.
+        scale: factor for both.
     """
-    height, width = x.shape[-2:]
-    out = x.new_empty((*x.shape[:2], height + 2 * pad, width + 2 * pad)).contiguous(
-        memory_format=torch.channels_last
-    )
-    out[..., pad:-pad, pad:-pad] = x
-    for i in range(pad):
-        out[..., pad:-pad, i] = x[..., pad - i]
-        out[..., pad:-pad, -1 - i] = x[..., width - 1 - pad + i]
-    for i in range(pad):
-        out[..., i, :] = out[..., 2 * pad - i, :]
-        out[..., -1 - i, :] = out[..., i - 1 - 2 * pad, :]
-    return out
+    versions = [(p.data_ptr(), p._version) for p in layer.parameters() if not p.is_inference()]
+    made_of = [dtype, *versions]
+    if layer.cast is None or layer.cast[0] != made_of:
+        weight = (layer.weight.detach() * scale).to(dtype)
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        bias = None if layer.bias is None else (layer.bias.detach() * scale).to(dtype)
+        layer.cast = (made_of, weight, bias)
+    return layer.cast[1], layer.cast[2]

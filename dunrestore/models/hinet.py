@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dunrestore.models.convolution import Conv
+from dunrestore.models.convolution import Conv, Doubling
 from dunrestore.models.normalisation import InstanceNorm
 
 
@@ -77,7 +77,7 @@ class Block(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """(B, cin, H, W) -> next level's input (B, cout, H/2, W/2), skip (B, cout, H, W)."""
         out = self.conv_1(x)
-        if self.norm is not None:
+        if self.norm is not None and not self.norm.of_half_in_place(out, self.slope):
             normalised, plain = out.chunk(2, dim=1)
             out = F.leaky_relu(torch.cat([self.norm(normalised), plain], dim=1), self.slope)
         out = self.identity(x, self.conv_2(out))
@@ -106,7 +106,7 @@ class UpBlock(nn.Module):
 
     def __init__(self, cin: int, cout: int, slope: float) -> None:
         super().__init__()
-        self.up = nn.ConvTranspose2d(cin, cout, 2, stride=2)
+        self.up = Doubling(cin, cout)
         self.conv_block = ConvBlock(2 * cout, cout, slope)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dunrestore.models.passes import half_normalised, is_half_on_gpu
+
 EPS = 1e-5
 
 
@@ -36,6 +38,20 @@ class InstanceNorm(nn.Module):
         if self.window is None or (self.window >= x.shape[-2] and self.window >= x.shape[-1]):
             return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=EPS)
         return _local_instance_norm(x, self.weight, self.bias, self.window)
+
+    def of_half_in_place(self, x: Tensor, slope: float) -> bool:
+        """Normalise the first half of twice the channels, then a leaky ReLU of all.
+
+        Args:
+            x: (B, 2 C, H, W), which then holds the result.
+            slope: of the leaky ReLU on the negative side.
+
+        Returns:
+            Whether it was done: only in half precision on a GPU, with local statistics.
+        """
+        if self.window is None or not is_half_on_gpu(x):
+            return False
+        return half_normalised(x, self.weight, self.bias, self.window, EPS, slope)
 
 
 def _local_instance_norm(x: Tensor, weight: Tensor, bias: Tensor, window: int) -> Tensor:

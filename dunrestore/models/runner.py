@@ -2,7 +2,11 @@
 
 import logging
 import math
-from dataclasses import dataclass, field
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -56,8 +60,6 @@ class Runner:
     device: torch.device
     dtype: torch.dtype = torch.float32
     window: int | None = None
-    redone: int = field(default=0, init=False)
-    """Tiles that were computed again in float32."""
 
     def __post_init__(self) -> None:
         if self.device.type == "cpu":
@@ -65,9 +67,16 @@ class Runner:
         self.network = self.network.to(self.device).to(memory_format=torch.channels_last)
         set_window(self.network, self.window)
 
-    @torch.inference_mode()
     def change(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What ``compute`` returns first."""
+        return self.compute(tiles)[0]
+
+    @torch.inference_mode()
+    def compute(self, tiles: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
         """The change that the network proposes, and where it found damage if it says so itself.
+
+        Several threads may call it: on a GPU their copies to and fro overlap the computing, which
+        is done one after the other.
 
         Args:
             tiles: (B, H, W, 3), RGB in [0, 1], H and W multiples of ``size_multiple(network)``; for
@@ -76,40 +85,54 @@ class Runner:
 
         Returns:
             (B, H, W, 3): what to add to ``tiles``; the sum lies in [0, 1]. From a network that
-            finds losses in a step of its own (B, H, W, 4): last the probability of damage.
+            finds losses in a step of its own (B, H, W, 4): last the probability of damage. And how
+            many of the tiles were computed again in float32.
 
         Raises:
             OutputCheckError: if the result is not finite, constant or wildly different from the
                 tile, in float32 either.
         """
-        x = self._sent(tiles).permute(0, 3, 1, 2)
-        x, lost = x[:, :3].contiguous(memory_format=torch.channels_last), x[:, 3:].contiguous()
+        with _copying(self.device):
+            x = self._sent(tiles)
+        if self.device.type == "cuda":
+            change, redone = _thread_of(self.device).submit(self._computed, x).result()
+        else:
+            change, redone = self._computed(x)
+        with _copying(self.device):
+            return self._fetched(change.permute(0, 2, 3, 1)), redone
+
+    @torch.inference_mode()
+    def _computed(self, tiles: torch.Tensor) -> tuple[torch.Tensor, int]:
+        tiles = tiles.permute(0, 3, 1, 2)
+        x = tiles[:, :3].contiguous(memory_format=torch.channels_last)
+        lost, redone = tiles[:, 3:].contiguous(), 0
         change = self._change(x, lost, self.dtype)
         fault = fault_of(x, change, WILD if self.dtype == torch.float32 else DOUBTFUL)
         if fault and self.dtype != torch.float32:
             log.warning("a tile was %s in %s; computed again in float32", fault, self.dtype)
-            self.redone += len(tiles)
+            redone = len(tiles)
             change = self._change(x, lost, torch.float32)
             fault = fault_of(x, change, WILD)
         if fault:
             raise OutputCheckError(
                 f"the network's output is {fault}", next_step="verify the model, or try another"
             )
-        return self._fetched(change.permute(0, 2, 3, 1))
+        return change, redone
 
     def _sent(self, tiles: NDArray[np.float32]) -> torch.Tensor:
         host = torch.from_numpy(np.ascontiguousarray(tiles))
         if self.device.type != "cuda":
             return host.to(self.device)
-        # PyTorch keeps pinned memory from being used again before it is copied.
-        return host.pin_memory().to(self.device, non_blocking=True)
+        sent = host.pin_memory().to(self.device, non_blocking=True)
+        torch.cuda.current_stream(self.device).synchronize()  # before another stream reads it
+        return sent
 
     def _fetched(self, change: torch.Tensor) -> NDArray[np.float32]:
         if self.device.type != "cuda":
             return change.cpu().numpy()
         host = torch.empty(change.shape, dtype=change.dtype, pin_memory=True)
         host.copy_(change.contiguous(), non_blocking=True)
-        torch.cuda.current_stream(self.device).synchronize()
+        torch.cuda.current_stream(self.device).synchronize()  # nor may it be freed before
         return host.numpy()
 
     def _change(self, x: torch.Tensor, lost: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -121,6 +144,38 @@ class Runner:
         if not isinstance(self.network, Guided):
             return change
         return torch.cat([change, torch.sigmoid(stages[0].float())], dim=1)
+
+
+@contextmanager
+def _copying(device: torch.device) -> Generator[None]:
+    """Work beside the computing: on a CUDA device in a stream of its own."""
+    if device.type != "cuda":
+        yield
+        return
+    idle = _idle_streams(device)
+    stream = idle.pop() if idle else torch.cuda.Stream(device)
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        idle.append(stream)
+
+
+@cache
+def _idle_streams(device: torch.device) -> list[torch.cuda.Stream]:
+    # Used again, since PyTorch keeps freed memory for each stream by itself.
+    del device
+    return []
+
+
+@cache
+def _thread_of(device: torch.device) -> ThreadPoolExecutor:
+    """The one thread in which a GPU's networks compute.
+
+    One after the other: two would take twice the memory and no less time. And always the same:
+    cuDNN's plans for every convolution belong to the thread that made them.
+    """
+    return ThreadPoolExecutor(1, thread_name_prefix=str(device))
 
 
 def fault_of(x: torch.Tensor, change: torch.Tensor, limit: float) -> str:

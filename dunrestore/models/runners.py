@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from functools import partial
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from dunrestore.models.runner import Runner
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+LANES = 2
+"""Threads that feed a GPU: while one's tiles are computed the other's are copied."""
 
 
 class Runners:
@@ -30,6 +33,7 @@ class Runners:
         window: of the instance statistics, as in ``Runner``.
 
     Attributes:
+        batch_size: tiles that make up a stack, for those who stack them.
         redone: tiles that were computed again in float32, of the changes handed out so far.
     """
 
@@ -40,8 +44,8 @@ class Runners:
         dtype: torch.dtype = torch.float32,
         window: int | None = None,
     ) -> None:
-        self.devices, self.dtype, self.redone = tuple(devices), dtype, 0
-        networks = [network, *(copy.deepcopy(network) for _ in self.devices[1:])]
+        self.devices, self.dtype, self.batch_size, self.redone = tuple(devices), dtype, 1, 0
+        networks = [network, *_copies(network, len(self.devices) - 1)]
         pairs = zip(networks, self.devices, strict=True)
         self._runners = [Runner(network, device, dtype, window) for network, device in pairs]
 
@@ -60,7 +64,11 @@ class Runners:
             OutputCheckError, RuntimeError, MemoryError: as ``Runner.change``, when the turn of the
                 failed tiles comes.
         """
-        workers = [partial(_counted, runner) for runner in self._runners]
+        workers = [
+            runner.compute
+            for runner in self._runners
+            for _ in range(LANES if runner.device.type == "cuda" else 1)
+        ]
         if len(workers) == 1 and self.devices[0].type == "cpu":
             # A thread would only compete with the network for the same cores.
             results = (workers[0](stack) for stack in stacks)
@@ -72,10 +80,16 @@ class Runners:
                 yield change
 
 
-def _counted(runner: Runner, stack: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
-    before = runner.redone
-    change = runner.change(stack)
-    return change, runner.redone - before
+_made: WeakKeyDictionary[nn.Module, list[nn.Module]] = WeakKeyDictionary()
+_making = threading.Lock()
+
+
+def _copies(network: nn.Module, count: int) -> list[nn.Module]:
+    """As many copies of a network, made once."""
+    with _making:
+        copies = _made.setdefault(network, [])
+        copies += [copy.deepcopy(network) for _ in range(count - len(copies))]
+        return copies[:count]
 
 
 def in_order(workers: Sequence[Callable[[S], T]], items: Iterable[S]) -> Generator[T, None, None]:
@@ -86,7 +100,7 @@ def in_order(workers: Sequence[Callable[[S], T]], items: Iterable[S]) -> Generat
     also by an exception or ``close``, what waits is dropped and what is worked on is waited for.
 
     Args:
-        workers: each is called in one thread only.
+        workers: each is called by one thread only.
         items: iterated over in the calling thread.
 
     Raises:

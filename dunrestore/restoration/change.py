@@ -37,6 +37,8 @@ LARGEST_TILE = 1008
 """Larger tiles save little overlap; in float32 one of these takes 1.3 GB."""
 SMALLEST_TILE = 240
 """Below this, automatic tiles would be mostly overlap."""
+LARGEST_BATCH = 4
+"""Tiles that a GPU computes together: of the compact networks one keeps it waiting for commands."""
 MEMORY_SHARE = 0.5
 """Share of the free memory that automatic tiles may take."""
 
@@ -87,7 +89,7 @@ def propose(
     size = (picture.shape[0], picture.shape[1])
 
     def run(runners: Runners, plan: tiling.Plan) -> NDArray[np.float32]:
-        return _run(picture, runners, plan, options.batch_size, progress)
+        return _run(picture, runners, plan, progress)
 
     change, how = compute(run, size, network, options)
     damage = change[..., 3] if change.shape[2] == 4 else None
@@ -138,10 +140,13 @@ def compute(
     if options.tile is not None:
         tile = options.tile
     elif tile is None:
-        tile = common_tile(network, devices, dtype, options.batch_size)
+        tile = common_tile(network, devices, dtype, options.batch_size or 1)
     while True:
         overlap = _overlap(options, tile, multiple)
         plan = tiling.plan(*size, tile=None if whole else tile, overlap=overlap, multiple=multiple)
+        runners.batch_size = options.batch_size or tiles_at_once(
+            network, devices, dtype, max(plan.tile_size)
+        )
         try:
             result = run(runners, plan)
         except (RuntimeError, MemoryError) as error:
@@ -161,7 +166,7 @@ def automatic_tile(
     network: nn.Module, device: torch.device, dtype: torch.dtype, batch_size: int
 ) -> int:
     """The side of the largest tile that the free memory allows, up to ``LARGEST_TILE``."""
-    per_pixel: float = network.config.bytes_per_pixel(dtype.itemsize)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue, reportAssignmentType]
+    per_pixel = _bytes_per_pixel(network, dtype)
     pixels = MEMORY_SHARE * free_memory(device) / (per_pixel * batch_size)
     multiple = size_multiple(network)
     side = int(pixels**0.5) // multiple * multiple
@@ -175,6 +180,21 @@ def common_tile(
     # A CPU that is named twice holds two batches in the same memory.
     at_once = {device: batch_size * devices.count(device) for device in devices}
     return min(automatic_tile(network, device, dtype, tiles) for device, tiles in at_once.items())
+
+
+def tiles_at_once(
+    network: nn.Module, devices: Sequence[torch.device], dtype: torch.dtype, tile: int
+) -> int:
+    """How many tiles are computed together: on GPUs as many as fit up to ``LARGEST_BATCH``."""
+    if any(device.type != "cuda" for device in devices):
+        return 1
+    per_tile = _bytes_per_pixel(network, dtype) * tile**2
+    room = MEMORY_SHARE * min(free_memory(device) for device in devices)
+    return max(1, min(LARGEST_BATCH, int(room / per_tile)))
+
+
+def _bytes_per_pixel(network: nn.Module, dtype: torch.dtype) -> float:
+    return network.config.bytes_per_pixel(dtype.itemsize)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue, reportReturnType]
 
 
 def _overlap(options: RestoreOptions, tile: int, multiple: int) -> int:
@@ -206,10 +226,9 @@ def _run(
     picture: NDArray[np.float32],
     runners: Runners,
     plan: tiling.Plan,
-    batch_size: int,
     progress: Progress | None,
 ) -> NDArray[np.float32]:
-    with closing(_changes(picture, runners, plan, batch_size, progress)) as changes:
+    with closing(_changes(picture, runners, plan, progress)) as changes:
         bands = tiling.blend(plan, changes)
         first, band = next(bands)
         change = np.empty((plan.height, plan.width, band.shape[2]), np.float32)
@@ -223,7 +242,6 @@ def _changes(
     picture: NDArray[np.float32],
     runners: Runners,
     plan: tiling.Plan,
-    batch_size: int,
     progress: Progress | None,
 ) -> Generator[tuple[tiling.Tile, NDArray[np.float32]], None, None]:
     done = 0
@@ -231,10 +249,10 @@ def _changes(
         progress(done, plan.count, plan.height * plan.width)
     stacks = (
         np.stack([tiling.extract(picture, tile) for tile in batch])
-        for batch in batches(plan, batch_size)
+        for batch in batches(plan, runners.batch_size)
     )
     with closing(runners.changes(stacks)) as proposed:
-        for batch, changes in zip(batches(plan, batch_size), proposed, strict=True):
+        for batch, changes in zip(batches(plan, runners.batch_size), proposed, strict=True):
             yield from zip(batch, changes, strict=True)
             done += len(batch)
             if progress is not None:

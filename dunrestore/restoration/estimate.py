@@ -145,7 +145,7 @@ def _computed_megapixels(
     multiple = size_multiple(network)
     side = options.tile
     if side is None:
-        side = common_tile(network, devices, dtype, options.batch_size)
+        side = common_tile(network, devices, dtype, options.batch_size or 1)
     overlap = OVERLAP if options.overlap is None else options.overlap
     overlap = min(overlap, side // 2 // multiple * multiple)
     pixels = 0

@@ -53,15 +53,12 @@ class Gathering:
         """How an earlier run computed the page, as far as it came; empty without one."""
         return next(self._work.notes(event="plan", page=self._name), {})
 
-    def run(
-        self, runners: Runners, plan: tiling.Plan, batch_size: int, progress: Progress | None
-    ) -> StoredRows:
+    def run(self, runners: Runners, plan: tiling.Plan, progress: Progress | None) -> StoredRows:
         """Compute all tiles, or those that are still to be computed.
 
         Args:
             runners: the network.
             plan: the tiles.
-            batch_size: tiles that are computed together.
             progress: told of the tiles that were there already, then of each finished batch.
 
         Returns:
@@ -73,12 +70,10 @@ class Gathering:
         if progress is not None:
             progress(done, plan.count, plan.height * plan.width)
         window = _Window(self._scan, plan, self._work.array)
-        stacks = (
-            np.stack([window.tile(tile) for tile in batch])
-            for batch in batches(plan, batch_size, finished)
-        )
+        todo = list(batches(plan, runners.batch_size, finished))
+        stacks = (np.stack([window.tile(tile) for tile in batch]) for batch in todo)
         with closing(runners.changes(stacks)) as proposed:
-            for batch, changes in zip(batches(plan, batch_size, finished), proposed, strict=True):
+            for batch, changes in zip(todo, proposed, strict=True):
                 for tile, pixels in zip(batch, changes, strict=True):
                     _add(change, plan, tile, pixels)
                 done += len(batch)

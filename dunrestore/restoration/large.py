@@ -177,7 +177,7 @@ class _Large:
             named = {str(dtype).removeprefix("torch."): name for name, dtype in DTYPES.items()}
             options = replace(options, precision=named[begun["precision"]])
         return compute(
-            lambda runners, plan: gathering.run(runners, plan, options.batch_size, self._progress),
+            lambda runners, plan: gathering.run(runners, plan, self._progress),
             (scan.samples.shape[0], scan.samples.shape[1]),
             self._network,
             options,

@@ -18,8 +18,8 @@ class RestoreOptions:
     published; None to fit the memory that is free."""
     overlap: int | None = None
     """Pixels that neighbouring tiles share; None for the measured default."""
-    batch_size: int = 1
-    """Tiles that are computed together."""
+    batch_size: int | None = None
+    """Tiles that are computed together; None for one, on GPUs for as many as pay and fit."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps; several of one kind as in ``cuda:0,cuda:1``."""
     precision: Precision = "auto"
@@ -33,5 +33,5 @@ class RestoreOptions:
             raise UsageError(f"a tile of {self.tile} pixels makes no sense")
         if self.overlap is not None and self.overlap < 0:
             raise UsageError(f"an overlap of {self.overlap} pixels makes no sense")
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise UsageError(f"a batch of {self.batch_size} tiles makes no sense")

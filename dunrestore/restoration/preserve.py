@@ -32,7 +32,7 @@ class MaskRule:
     texture: float = 10.0
     """``low`` is at least so many times the change of the quietest fifth: a model that scales
     pictures down and up again changes fine texture everywhere, and that is not damage."""
-    most: float = 56.0
+    most: float = 40.0
     """``low`` never exceeds this: a model that removes noise changes every pixel, and what is lost
     still stands out."""
     coherence: float = 20.0
@@ -40,8 +40,11 @@ class MaskRule:
     texture that is smoothed away averages out, a loss that is filled does not."""
     most_coherent: float = 0.2
     """The average never needs to exceed this (0..1)."""
-    high: float = 2.0
-    """It must reach so many times ``low`` somewhere."""
+    certain: float = 28.0
+    """It must reach this somewhere,"""
+    clear: float = 1.2
+    """and so many times ``low``: where the ground is hardly paler than the paint no loss changes
+    by twice of what a model that removes noise changes everywhere."""
     smallest: int = 4
     """Regions of fewer pixels are left alone."""
     margin: int = 2
@@ -49,8 +52,10 @@ class MaskRule:
     faint: float = 0.5
     """Inside the margin the weight rises from 0 at so many times ``low`` to 1 at ``low``: soft
     edges are feathered, and a sound neighbour of a hard edge is not touched."""
-    faint_everywhere: float = 0.95
-    """The same where the model changes what is sound, too, so that ``low`` had to be raised."""
+    margin_raised: int = 1
+    """``margin`` where the model changes what is sound, too, so that ``low`` had to be raised."""
+    faint_raised: float = 0.95
+    """``faint`` there."""
 
 
 DEFAULT_RULE = MaskRule()
@@ -79,25 +84,27 @@ class DamageWeight:
     dtype = np.dtype(np.float32)
 
     def __init__(self, change: Rows, rule: MaskRule = DEFAULT_RULE, make: Make = np.empty) -> None:
-        self._change, self._rule = change, rule
+        self._change = change
         self.shape = change.shape[:2]
         averaged = make(self.shape, np.float32)
         quiet, quiet_average = _quiet(change, averaged)
         self._low = min(max(rule.low, rule.texture * quiet), rule.most)
-        faint = rule.faint if self._low <= rule.low else rule.faint_everywhere
-        self._faint = faint * self._low
+        certain = max(rule.certain, rule.clear * self._low)
+        raised = self._low > rule.low
+        self._margin = rule.margin_raised if raised else rule.margin
+        self._faint = (rule.faint_raised if raised else rule.faint) * self._low
         self._damaged = make(self.shape, np.uint8)
         stands_out = min(rule.coherence * quiet_average, rule.most_coherent)
         for rows in bands(*self.shape):
             coherent = averaged[rows] > stands_out
             strength = _magnitude(change[rows]) * coherent
-            self._damaged[rows] = _levels(strength, self._low, rule.high * self._low)
+            self._damaged[rows] = _levels(strength, self._low, certain)
         keep_regions(self._damaged, counted=2, enough=1, structure=CROSS)
         keep_regions(self._damaged, counted=1, enough=rule.smallest, structure=NEIGHBOURS)
 
     def __getitem__(self, rows: slice) -> NDArray[np.float32]:
         """The weights of some rows."""
-        near, damaged = _near(self._damaged, rows, self._rule.margin)
+        near, damaged = _near(self._damaged, rows, self._margin)
         if not near.any():
             return damaged.astype(np.float32)
         rise = _magnitude(self._change[rows]) - self._faint

@@ -3,9 +3,11 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
@@ -56,6 +58,9 @@ class BatchOptions:
     """Seconds that one file may take; None for any."""
     ahead: int = 1
     """Files that are read ahead, and that may wait to be written."""
+    at_once: int = 1
+    """Files that are computed at the same time. A GPU's network takes their tiles in turns, and
+    goes on while what surrounds it is computed for others."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,42 @@ class Outcome:
         return "skipped" if self.result is None else "restored"
 
 
+class _Relay:
+    """Tells the observer of a picture's progress once the picture is in front.
+
+    Until then its progress is kept: several pictures at once would make no sense on one bar.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._kept: list[tuple[int, int, int]] = []
+        self._in_front = False
+        self._lock = threading.Lock()
+
+    def to_front(self, name: str) -> None:
+        """The pictures before it are done."""
+        with self._lock:
+            self._observer.start_picture(name)
+            for event in self._kept:
+                self._observer.tiles(*event)
+            self._in_front = True
+
+    def tiles(self, done: int, total: int, pixels: int) -> None:
+        """See ``Observer``."""
+        with self._lock:
+            if self._in_front:
+                self._observer.tiles(done, total, pixels)
+            else:
+                self._kept.append((done, total, pixels))
+
+
 @dataclass
 class _InHand:
     job: Job
     clock: Clock
     reading: Step[Opened | None]
+    relay: _Relay
+    computing: Future[bool] | None = None
     writing: Step[Record] | None = None
     outcome: Outcome | None = None
 
@@ -150,20 +186,27 @@ class Run:
         reading: deque[_InHand] = deque()
         writing: deque[_InHand] = deque()
         failures = 0
-        while True:
-            self._fill(reading, todo)
-            if reading:
-                one = reading.popleft()
-                if self._compute(one):
-                    writing.append(one)
-            while writing and (not reading or len(writing) > self.batch.ahead or _over(writing[0])):
-                outcome = self._finish(writing.popleft())
-                failures += outcome.error is not None
-                if self.batch.max_failures is not None and failures >= self.batch.max_failures:
-                    self.stop.set()
-                yield outcome
-            if not reading and not writing:
-                break
+        # One at a time is computed in this thread: the processor's networks want it for themselves.
+        at_once = self.batch.at_once
+        with ThreadPoolExecutor(at_once, thread_name_prefix="picture") as pool, self._stopping():
+            while True:
+                self._fill(reading, todo)
+                for one in islice(reading, at_once if at_once > 1 else 0):
+                    if one.computing is None:
+                        one.computing = pool.submit(self._compute, one)
+                if reading:
+                    one = reading.popleft()
+                    one.relay.to_front(one.job.source.name)
+                    if self._compute(one) if one.computing is None else one.computing.result():
+                        writing.append(one)
+                while writing and self._is_due(writing, reading):
+                    outcome = self._finish(writing.popleft())
+                    failures += outcome.error is not None
+                    if self.batch.max_failures is not None and failures >= self.batch.max_failures:
+                        self.stop.set()
+                    yield outcome
+                if not reading and not writing:
+                    break
         self._note("end", stopped=self.stop.is_set())
 
     def write_checksums(self, outcomes: Sequence[Outcome]) -> Path:
@@ -179,13 +222,30 @@ class Run:
                 found += files_of(outcome.job.target)
         return checksums.write(self.folder, found)
 
+    @contextmanager
+    def _stopping(self) -> Generator[None]:
+        """Whatever ends the run early ends what is computed in threads, too."""
+        try:
+            yield
+        except BaseException:
+            self.stop.set()
+            raise
+
     def _fill(self, reading: deque[_InHand], todo: Iterator[Job]) -> None:
-        while not self.stop.is_set() and len(reading) <= self.batch.ahead:
+        most = self.batch.ahead + self.batch.at_once
+        while not self.stop.is_set() and len(reading) < most:
             job = next(todo, None)
             if job is None:
                 return
             clock = Clock(self.batch.time_limit)
-            reading.append(_InHand(job, clock, Step(lambda job=job: self._read(job), clock)))
+            step = Step(lambda job=job: self._read(job), clock)
+            reading.append(_InHand(job, clock, step, _Relay(self.observer)))
+
+    def _is_due(self, writing: deque[_InHand], reading: deque[_InHand]) -> bool:
+        """Whether the oldest file that is being written must be waited for, or is written."""
+        one = writing[0]
+        over = one.outcome is not None or (one.writing is not None and one.writing.over)
+        return over or not reading or len(writing) > self.batch.ahead
 
     def _read(self, job: Job) -> Opened | None:
         """The source, or None if the output is there already; in a thread."""
@@ -202,7 +262,7 @@ class Run:
         start = time.perf_counter()
 
         def progress(done: int, total: int, pixels: int) -> None:
-            self.observer.tiles(done, total, pixels)
+            one.relay.tiles(done, total, pixels)
             one.clock.check(time.perf_counter() - start)
             if self.stop.is_set() and done < total:
                 raise Stopped
@@ -211,7 +271,6 @@ class Run:
             if self.stop.is_set():
                 raise Stopped
             opened = one.reading.result(self.stop)
-            self.observer.start_picture(one.job.source.name)
             if opened is None:
                 one.outcome = Outcome(one.job, one.clock.used)
                 return True
@@ -272,10 +331,6 @@ class Run:
     def _note(self, event: str, **values: Any) -> None:
         if self._manifest is not None:
             self._manifest.append(event, **values)
-
-
-def _over(one: _InHand) -> bool:
-    return one.outcome is not None or (one.writing is not None and one.writing.over)
 
 
 def _translated(error: Exception, job: Job) -> DunrestoreError:

@@ -26,7 +26,7 @@ def test_a_hard_edged_loss_is_found_to_the_pixel():
 
 
 def test_a_region_needs_one_strong_pixel_and_extends_to_weak_ones():
-    rule = MaskRule(low=20, high=2, smallest=1, margin=0)
+    rule = MaskRule(low=20, certain=40, smallest=1, margin=0)
     magnitude = np.zeros((40, 20))
     magnitude[4, 2:8] = 25
     magnitude[4, 5] = 41
@@ -42,6 +42,16 @@ def test_texture_that_a_model_changes_everywhere_is_not_damage():
     weight = damage_weight(texture)
     assert weight[20:30, 20:40].mean() > 0.99
     assert not weight[:, 45:].any()
+
+
+def test_losses_hardly_paler_than_the_paint_are_found_though_a_model_removes_noise():
+    change = RNG(6).normal(0, 8 / 255, (120, 120, 3)).astype(np.float32)
+    lost = np.zeros((120, 120), bool)
+    lost[30:60, 40:70] = True
+    change[lost] += 62 / 255
+    weight = damage_weight(change)
+    assert (weight[lost] > 0).mean() > 0.97
+    assert (weight[~lost] > 0).mean() < 0.01
 
 
 def test_losses_are_found_though_a_model_removes_noise_everywhere():
@@ -80,7 +90,7 @@ def test_specks_are_left_alone():
 def test_soft_edges_are_feathered_inside_the_margin_only():
     distance = np.abs(np.arange(60) - 30.0)
     magnitude = np.tile(np.clip(60 - 8 * distance, 0, None), (9, 1))
-    rule = MaskRule(low=20, high=2, smallest=1, margin=3, faint=0.2)
+    rule = MaskRule(low=20, certain=40, smallest=1, margin=3, faint=0.2)
     weight = damage_weight(change_of(magnitude), rule)
     damaged = weight == 1
     near = ndimage.binary_dilation(damaged, np.ones((3, 3)), iterations=3)

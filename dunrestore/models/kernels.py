@@ -1,0 +1,130 @@
+# pyright: basic, reportMissingImports=false
+# Triton reads these functions' sources: parameters that are not constants bear no annotations.
+"""Kernels for GPUs, in Triton; ``passes`` launches them and says what their arguments are."""
+
+import triton
+from triton import language as tl
+
+
+@triton.jit
+def finish(
+    out,
+    bias,
+    plus,
+    count,
+    slope,
+    channels: tl.constexpr,
+    has_bias: tl.constexpr,
+    has_slope: tl.constexpr,
+    has_plus: tl.constexpr,
+    block: tl.constexpr,
+):
+    """Add a bias, apply a leaky ReLU, add a tensor, in place."""
+    at = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    inside = at < count
+    value = tl.load(out + at, mask=inside).to(tl.float32)
+    if has_bias:
+        value += tl.load(bias + at % channels).to(tl.float32)
+    if has_slope:
+        value = tl.where(value > 0, value, value * slope)
+    if has_plus:
+        value += tl.load(plus + at, mask=inside).to(tl.float32)
+    tl.store(out + at, value, mask=inside)
+
+
+@triton.jit
+def reflect(
+    source,
+    out,
+    rows,
+    columns,
+    pad: tl.constexpr,
+    channels: tl.constexpr,
+    block: tl.constexpr,
+):
+    """Pad by reflection; a program fills a part of one row."""
+    line = tl.program_id(0).to(tl.int64)
+    picture, y = line // (rows + 2 * pad), line % (rows + 2 * pad) - pad
+    y = tl.where(y < 0, -y, y)
+    y = tl.where(y >= rows, 2 * rows - 2 - y, y)
+    at = tl.program_id(1) * block + tl.arange(0, block)
+    inside = at < (columns + 2 * pad) * channels
+    x = at // channels - pad
+    x = tl.where(x < 0, -x, x)
+    x = tl.where(x >= columns, 2 * columns - 2 - x, x)
+    read = source + ((picture * rows + y) * columns) * channels
+    value = tl.load(read + x * channels + at % channels, mask=inside)
+    tl.store(out + line * ((columns + 2 * pad) * channels) + at, value, mask=inside)
+
+
+@triton.jit
+def window_sums(
+    source,
+    sums,
+    squares,
+    columns,
+    side: tl.constexpr,
+    channels: tl.constexpr,
+    counted: tl.constexpr,
+    block: tl.constexpr,
+):
+    """Sums over ``side`` columns of the first ``counted`` channels; a part of one row."""
+    line = tl.program_id(0).to(tl.int64)
+    at = tl.program_id(1) * block + tl.arange(0, block)
+    inside = at < columns * counted
+    first = at // counted - (side - 1) // 2
+    first = tl.minimum(tl.maximum(first, 0), columns - side)
+    read = source + line * (columns * channels) + first * channels + at % counted
+    total = tl.zeros([block], tl.float32)
+    square = tl.zeros([block], tl.float32)
+    for step in range(side):
+        value = tl.load(read + step * channels, mask=inside).to(tl.float32)
+        total += value
+        square += value * value
+    write = line * (columns * counted) + at
+    tl.store(sums + write, total, mask=inside)
+    tl.store(squares + write, square, mask=inside)
+
+
+@triton.jit
+def normalise(
+    out,
+    sums,
+    squares,
+    weight,
+    bias,
+    rows,
+    columns,
+    eps,
+    slope,
+    side_rows: tl.constexpr,
+    side_columns: tl.constexpr,
+    channels: tl.constexpr,
+    counted: tl.constexpr,
+    block: tl.constexpr,
+):
+    """Normalise the first ``counted`` channels, then a leaky ReLU of all; a part of one row."""
+    line = tl.program_id(0).to(tl.int64)
+    picture, y = line // rows, line % rows
+    first = tl.minimum(tl.maximum(y - (side_rows - 1) // 2, 0), rows - side_rows)
+    at = tl.program_id(1) * block + tl.arange(0, block)
+    inside = at < columns * channels
+    channel = at % channels
+    normal = inside & (channel < counted)
+    own = (at // channels) * counted + channel
+    read = (picture * rows + first) * (columns * counted) + own
+    total = tl.zeros([block], tl.float32)
+    square = tl.zeros([block], tl.float32)
+    for step in range(side_rows):
+        total += tl.load(sums + read + step * (columns * counted), mask=normal, other=0.0)
+        square += tl.load(squares + read + step * (columns * counted), mask=normal, other=0.0)
+    mean = total / (side_rows * side_columns)
+    variance = tl.maximum(square / (side_rows * side_columns) - mean * mean, 0.0)
+    write = out + line * (columns * channels) + at
+    value = tl.load(write, mask=inside).to(tl.float32)
+    scale = tl.load(weight + channel, mask=normal, other=1.0)
+    shift = tl.load(bias + channel, mask=normal, other=0.0)
+    normalised = (value - mean) * tl.rsqrt(variance + eps) * scale + shift
+    value = tl.where(channel < counted, normalised, value)
+    value = tl.where(value > 0, value, value * slope)
+    tl.store(write, value, mask=inside)

@@ -1,0 +1,175 @@
+"""What surrounds a convolution on a GPU, in one pass over its numbers.
+
+cuDNN leaves the bias to a kernel of its own, and PyTorch has the activation, the addition and the
+reflected border in others; with channels innermost in memory some of them are slow. On an H100 all
+that took as much time as the convolutions. Triton, which comes with PyTorch for CUDA on Linux,
+compiles kernels for it where it finds a C compiler; elsewhere PyTorch's own operations do it.
+"""
+
+import logging
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+log = logging.getLogger(__name__)
+
+_BLOCK = 2048
+"""Numbers that a program of a kernel computes."""
+_LARGEST_WINDOW = 24
+"""Larger ones are summed up faster by running sums."""
+
+
+def is_half_on_gpu(x: Tensor) -> bool:
+    """Whether layers take a GPU's way for ``x``: inference under autocast to half precision."""
+    return x.is_cuda and not torch.is_grad_enabled() and torch.is_autocast_enabled("cuda")
+
+
+def finish(
+    out: Tensor, bias: Tensor | None, slope: float | None = None, plus: Tensor | None = None
+) -> Tensor:
+    """Add a bias, apply a leaky ReLU and add a tensor, in place where that is possible.
+
+    Args:
+        out: (B, C, H, W), what a convolution without bias gave, on a CUDA device.
+        bias: (C,), or None.
+        slope: of the leaky ReLU on the negative side, None for no activation.
+        plus: (B, C, H, W), or None.
+    """
+    if bias is None and slope is None and plus is None:
+        return out
+    kernels = _kernels()
+    if kernels is not None and _innermost(out) and (plus is None or _innermost(plus)):
+        with torch.cuda.device(out.device):
+            launch_finish(kernels.finish, out, bias, slope, plus)
+        return out
+    if bias is not None:
+        out += bias.view(-1, 1, 1)
+    if slope is not None:
+        out = F.leaky_relu(out, slope)
+    return out if plus is None else plus + out
+
+
+def reflected(x: Tensor, pad: int) -> Tensor:
+    """Pad by reflection: (B, C, H, W) -> (B, C, H + 2 pad, W + 2 pad), channels last.
+
+    PyTorch's own goes by way of float32 on the CPU, and of another order in memory.
+
+    Args:
+        x: channels last.
+        pad: less than H and W.
+    """
+    height, width = x.shape[-2:]
+    out = x.new_empty((*x.shape[:2], height + 2 * pad, width + 2 * pad)).contiguous(
+        memory_format=torch.channels_last
+    )
+    kernels = _kernels() if x.is_cuda else None
+    if kernels is not None:
+        with torch.cuda.device(x.device):
+            launch_reflect(kernels.reflect, x, out, pad)
+        return out
+    out[..., pad:-pad, pad:-pad] = x
+    for i in range(pad):
+        out[..., pad:-pad, i] = x[..., pad - i]
+        out[..., pad:-pad, -1 - i] = x[..., width - 1 - pad + i]
+    for i in range(pad):
+        out[..., i, :] = out[..., 2 * pad - i, :]
+        out[..., -1 - i, :] = out[..., i - 1 - 2 * pad, :]
+    return out
+
+
+def half_normalised(
+    out: Tensor, weight: Tensor, bias: Tensor, window: int, eps: float, slope: float
+) -> bool:
+    """Normalise half of the channels by local statistics, then a leaky ReLU of all; in place.
+
+    Args:
+        out: (B, C, H, W).
+        weight: (C / 2,) float32.
+        bias: (C / 2,) float32.
+        window: side of the window of the statistics in pixels.
+        eps: added to the variance.
+        slope: of the leaky ReLU on the negative side.
+
+    Returns:
+        Whether it was done: not without kernels, nor for large windows.
+    """
+    kernels = _kernels() if out.is_cuda and window <= _LARGEST_WINDOW else None
+    if kernels is None or not _innermost(out):
+        return False
+    with torch.cuda.device(out.device):
+        launch_normalise(kernels, out, weight, bias, window, eps, slope)
+    return True
+
+
+def launch_finish(
+    kernel: Any, out: Tensor, bias: Tensor | None, slope: float | None, plus: Tensor | None
+) -> None:
+    """Run ``kernels.finish`` on what ``finish`` takes, channels innermost in memory."""
+    count = out.numel()
+    kernel[(-(-count // _BLOCK),)](
+        out,
+        out if bias is None else bias,
+        out if plus is None else plus,
+        count,
+        slope or 0.0,
+        channels=out.shape[1],
+        has_bias=bias is not None,
+        has_slope=slope is not None,
+        has_plus=plus is not None,
+        block=_BLOCK,
+    )
+
+
+def launch_reflect(kernel: Any, x: Tensor, out: Tensor, pad: int) -> None:
+    """Run ``kernels.reflect`` from ``x`` to ``out``, channels innermost in memory."""
+    batch, channels, height, width = out.shape
+    kernel[(batch * height, -(-width * channels // _BLOCK))](
+        x, out, *x.shape[-2:], pad=pad, channels=channels, block=_BLOCK
+    )
+
+
+def launch_normalise(
+    kernels: Any,
+    out: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    window: int,
+    eps: float,
+    slope: float,
+) -> None:
+    """Run ``kernels.window_sums`` and ``kernels.normalise``, channels innermost in memory."""
+    batch, channels, height, width = out.shape
+    counted = channels // 2
+    sums, squares = out.new_empty((2, batch, height, width, counted), dtype=torch.float32)
+    kernels.window_sums[(batch * height, -(-width * counted // _BLOCK))](
+        out, sums, squares, width,
+        side=min(window, width), channels=channels, counted=counted, block=_BLOCK,
+    )  # fmt: skip
+    kernels.normalise[(batch * height, -(-width * channels // _BLOCK))](
+        out, sums, squares, weight, bias, height, width, eps, slope,
+        side_rows=min(window, height), side_columns=min(window, width),
+        channels=channels, counted=counted, block=_BLOCK,
+    )  # fmt: skip
+
+
+def _innermost(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last)
+
+
+@cache
+def _kernels() -> Any:
+    """The module ``kernels``, tried once; None where it cannot be used."""
+    try:
+        from dunrestore.models import kernels  # needs Triton
+
+        numbers = torch.ones(1, 1, 2, 2, device="cuda")
+        launch_finish(kernels.finish, numbers, None, None, numbers)
+        if numbers.sum().item() != 8:  # waits for the device
+            raise RuntimeError("a kernel computes wrongly")
+    except Exception as error:  # whatever a compiler may raise
+        log.info("no fused kernels on this machine: %s", (str(error).splitlines() or [""])[0])
+        return None
+    return kernels
