@@ -103,11 +103,13 @@ def _memory() -> tuple[float, float]:
     return tuple(int(values[name].split()[0]) / 1e3 for name in ("VmRSS", "RssAnon"))
 
 
+def stand_in() -> Model:
+    """A model that costs next to nothing."""
+    return Model("stand-in", "hinet", StandIn().eval(), {}, "0" * 64, Path("stand-in"))
+
+
 def measure(folder: Path, model_name: str | None, megapixels: float) -> dict[str, float]:
-    if model_name is None:
-        model = Model("stand-in", "hinet", StandIn().eval(), {}, "0" * 64, Path("stand-in"))
-    else:
-        model = load(model_name)
+    model = stand_in() if model_name is None else load(model_name)
     options, file_options = RestoreOptions(device="cpu"), FileOptions(overwrite=True)
     small, large = folder / "small.tif", folder / "large.tif"
     make_picture(small, 0.1)

@@ -45,7 +45,7 @@ def restore(
     keep_going: options.KeepGoing = True,
     max_failures: options.MaxFailures = None,
     timeout: options.Timeout = None,
-    jobs: options.Jobs = 1,
+    jobs: options.Jobs = None,
     sidecar: options.Sidecar = True,
     change_map: options.ChangeMap = False,
     premis: options.Premis = False,
@@ -69,7 +69,7 @@ def restore(
     from dunrestore.restoration.masks import with_masks
     from dunrestore.restoration.options import RestoreOptions
     from dunrestore.restoration.report import write_report
-    from dunrestore.restoration.run import BatchOptions, Run
+    from dunrestore.restoration.run import BatchOptions, Run, files_at_once
     from dunrestore.restoration.source import FileOptions
 
     console.set_up(quiet=quiet, verbose=verbose, log_file=log_file)
@@ -81,7 +81,7 @@ def restore(
         precision=precision,
         preserve=preserve,
     )
-    choose_devices(device)  # refused now, not for each file
+    devices = choose_devices(device)  # refused now, not for each file
     policy = _policy(existing, overwrite)
     planned = plan_jobs(
         inputs,
@@ -114,7 +114,10 @@ def restore(
         change_map=change_map,
         premis=premis,
     )
-    batch = BatchOptions(policy, max_failures if keep_going else 1, timeout, jobs)
+    at_once = files_at_once(devices, jobs)
+    batch = BatchOptions(
+        policy, max_failures if keep_going else 1, timeout, max(at_once, jobs or 1), at_once
+    )
     bar = RestoreProgress(len(planned), enabled=not (quiet or no_progress))
     run = Run(loaded, restore_options, file_options, batch, folder, bar)
     outcomes = _restore_all(run, planned, bar, as_json=as_json, quiet=quiet)

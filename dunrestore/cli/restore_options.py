@@ -246,13 +246,13 @@ Timeout = Annotated[
 ]
 
 Jobs = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--jobs",
         "-j",
         min=1,
         metavar="N",
-        help="Files read ahead, and waiting to be written.",
+        help="Files in work at once: read, written, on a GPU computed.",
         rich_help_panel=BATCHES,
     ),
 ]

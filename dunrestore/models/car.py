@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dunrestore.models.convolution import Conv, is_fused
+from dunrestore.models.convolution import Conv, Shuffle, Unshuffle, is_fused
 from dunrestore.models.edsr import EDSR, EDSRConfig, MeanShift
 
 STRIDE = 8
@@ -131,7 +131,7 @@ class DownsampleBlock(nn.Module):
 
     def __init__(self, cin: int, cout: int) -> None:
         super().__init__()
-        self.downsample = nn.Sequential(nn.PixelUnshuffle(2), Conv(4 * cin, cout, 1))
+        self.downsample = nn.Sequential(Unshuffle(2), Conv(4 * cin, cout, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, cin, H, W) -> (B, cout, H/2, W/2)."""
@@ -143,9 +143,7 @@ class UpsampleBlock(nn.Module):
 
     def __init__(self, channels: int, factor: int) -> None:
         super().__init__()
-        self.upsample = nn.Sequential(
-            Conv(channels, channels * factor**2, 1), nn.PixelShuffle(factor)
-        )
+        self.upsample = nn.Sequential(Conv(channels, channels * factor**2, 1), Shuffle(factor))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, c, H, W) -> (B, c, factor H, factor W)."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dunrestore.models.passes import finish, is_half_on_gpu, reflected
+from dunrestore.models.passes import finish, is_half_on_gpu, reflected, shuffled, unshuffled
 
 # Named by PyTorch's compiler, not documented for others: where one is missing nothing is fused.
 _FUSED: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
@@ -137,6 +137,22 @@ class Doubling(nn.ConvTranspose2d):
         weight, bias = in_half(self, dtype)
         x = x.to(dtype).contiguous(memory_format=torch.channels_last)
         return finish(torch.conv_transpose2d(x, weight, None, stride=2), bias)
+
+
+class Shuffle(nn.PixelShuffle):
+    """PyTorch's pixel-shuffle; on a GPU it keeps channels innermost in memory."""
+
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """(B, C r², H, W) -> (B, C, r H, r W)."""
+        return shuffled(x, self.upscale_factor) if x.is_cuda else super().forward(x)
+
+
+class Unshuffle(nn.PixelUnshuffle):
+    """The inverse of ``Shuffle``."""
+
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """(B, C, r H, r W) -> (B, C r², H, W)."""
+        return unshuffled(x, self.downscale_factor) if x.is_cuda else super().forward(x)
 
 
 Cast = tuple[list[Any], Tensor, Tensor | None]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dunrestore.models.convolution import Conv, is_fused
+from dunrestore.models.convolution import Conv, Shuffle, is_fused
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -93,7 +93,7 @@ class EDSR(nn.Module):
         )
         doublings: list[nn.Module] = []
         for _ in range(config.scale // 2):
-            doublings += [Conv(f, 4 * f, 3, padding=1), nn.PixelShuffle(2)]
+            doublings += [Conv(f, 4 * f, 3, padding=1), Shuffle(2)]
         self.tail = nn.Sequential(nn.Sequential(*doublings), Conv(f, 3, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -75,8 +75,8 @@ def window_sums(
     first = at // counted - (side - 1) // 2
     first = tl.minimum(tl.maximum(first, 0), columns - side)
     read = source + line * (columns * channels) + first * channels + at % counted
-    total = tl.zeros([block], tl.float32)
-    square = tl.zeros([block], tl.float32)
+    total = tl.full([block], 0.0, tl.float32)
+    square = tl.full([block], 0.0, tl.float32)
     for step in range(side):
         value = tl.load(read + step * channels, mask=inside).to(tl.float32)
         total += value
@@ -113,8 +113,8 @@ def normalise(
     normal = inside & (channel < counted)
     own = (at // channels) * counted + channel
     read = (picture * rows + first) * (columns * counted) + own
-    total = tl.zeros([block], tl.float32)
-    square = tl.zeros([block], tl.float32)
+    total = tl.full([block], 0.0, tl.float32)
+    square = tl.full([block], 0.0, tl.float32)
     for step in range(side_rows):
         total += tl.load(sums + read + step * (columns * counted), mask=normal, other=0.0)
         square += tl.load(squares + read + step * (columns * counted), mask=normal, other=0.0)

@@ -1,5 +1,6 @@
 """Restore many files: reading, computing and writing overlap; a bad file costs itself alone."""
 
+import os
 import threading
 import time
 from collections import deque
@@ -11,6 +12,8 @@ from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
+
+import torch
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.checkpoints.record import sha256_of
@@ -61,6 +64,23 @@ class BatchOptions:
     at_once: int = 1
     """Files that are computed at the same time. A GPU's network takes their tiles in turns, and
     goes on while what surrounds it is computed for others."""
+
+
+MOST_AT_ONCE = 8
+"""Files computed at once on a GPU where nothing else is said; each takes a picture's memory."""
+
+
+def files_at_once(devices: Sequence[torch.device], asked: int | None) -> int:
+    """How many files are computed at the same time on devices.
+
+    Args:
+        devices: from ``choose_devices``.
+        asked: how many at most; None for as many as there are processors, up to
+            ``MOST_AT_ONCE``.
+    """
+    if devices[0].type == "cpu":
+        return 1
+    return asked or min(MOST_AT_ONCE, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,13 @@ from dunrestore.errors import ExitCode
 from dunrestore.provenance import manifest, record
 from dunrestore.restoration import run as run_module
 from dunrestore.restoration.folder import LOCK
+from dunrestore.restoration.jobs import Job
+from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.run import BatchOptions, Run
+from dunrestore.restoration.source import FileOptions
 from tests.restoration.batches import everything, make_scans, pictures, restore, scan, toy_model
 from tests.restoration.batches import use_toy as load_toy
+from tests.restoration.networks import fill_white
 
 NAMES = ("a.png", "b.png", "deep/c.png", "d.png")
 
@@ -31,6 +36,14 @@ def toy(monkeypatch):
 @pytest.fixture
 def scans(tmp_path, toy):
     return make_scans(tmp_path / "scans", NAMES)
+
+
+class Quiet:
+    def start_picture(self, name):
+        pass
+
+    def tiles(self, done, total, pixels):
+        pass
 
 
 def rows(capsys):
@@ -284,6 +297,97 @@ def test_results_do_not_depend_on_how_far_ahead_is_read(scans, tmp_path):
     assert restore(scans, tmp_path / "one") == ExitCode.OK
     assert restore(scans, tmp_path / "four", "-j", "4") == ExitCode.OK
     assert pictures(tmp_path / "one") == pictures(tmp_path / "four")
+
+
+@pytest.fixture
+def several_at_once(monkeypatch):
+    """Three files are computed at once, as on a GPU."""
+    monkeypatch.setattr(run_module, "files_at_once", lambda _devices, _asked: 3)
+
+
+def test_results_do_not_depend_on_how_many_are_computed_at_once(
+    scans, tmp_path, monkeypatch, capsys
+):
+    (scans / "bad.png").write_bytes(b"no picture")
+    assert restore(scans, tmp_path / "one", "--json") == ExitCode.PARTIAL
+    one = rows(capsys)
+    monkeypatch.setattr(run_module, "files_at_once", lambda _devices, _asked: 3)
+    assert restore(scans, tmp_path / "three", "--json") == ExitCode.PARTIAL
+    three = rows(capsys)
+    assert pictures(tmp_path / "one") == pictures(tmp_path / "three")
+    assert len(pictures(tmp_path / "three")) == 4
+    told = ("input", "status")
+    assert [[row[k] for k in told] for row in three] == [[row[k] for k in told] for row in one]
+
+
+def test_files_are_computed_at_the_same_time(scans, tmp_path, monkeypatch, several_at_once):
+    meeting = threading.Barrier(2)  # neither goes on without the other
+
+    def function(x):
+        meeting.wait(20)
+        return fill_white(x)
+
+    load_toy(monkeypatch, toy_model(function))
+    assert restore(scans, tmp_path / "out") == ExitCode.OK
+    assert len(pictures(tmp_path / "out")) == 4
+
+
+def test_progress_is_told_picture_by_picture(scans, tmp_path, toy, several_at_once):
+    told = []
+
+    class Told:
+        def start_picture(self, name):
+            told.append((name,))
+
+        def tiles(self, done, total, pixels):
+            told.append((done, total, pixels))
+
+    paths = [scans / name for name in NAMES]
+    jobs = [Job(path, tmp_path / path.name) for path in paths]
+    batch = BatchOptions(ahead=3, at_once=3)
+    options = RestoreOptions(device="cpu", precision="fp32")
+    with Run(toy, options, FileOptions(), batch, None, Told()) as all_of_them:
+        outcomes = list(all_of_them.restore(jobs))
+    assert [outcome.job for outcome in outcomes] == jobs
+    each = [(0, 1, 24 * 32), (1, 1, 24 * 32)]
+    assert told == [event for path in paths for event in [(path.name,), *each]]
+
+
+def test_a_stop_ends_what_is_computed_at_the_same_time(scans, tmp_path, monkeypatch, toy):
+    jobs = [Job(scans / name, tmp_path / "out" / name) for name in NAMES]
+    (tmp_path / "out").mkdir()
+    options = RestoreOptions(device="cpu", precision="fp32")
+    batch = BatchOptions(at_once=3)
+    with Run(toy, options, FileOptions(), batch, tmp_path / "out", Quiet()) as stopped:
+        compute = stopped._compute
+
+        def wait_for_the_stop(one):
+            if one.job is not jobs[0]:
+                assert stopped.stop.wait(20)
+                return compute(one)
+            done = compute(one)
+            stopped.stop.set()
+            return done
+
+        monkeypatch.setattr(stopped, "_compute", wait_for_the_stop)
+        outcomes = list(stopped.restore(jobs))
+    assert [outcome.job for outcome in outcomes] == jobs[:1]
+    assert set(pictures(tmp_path / "out")) == {"a.png"}
+    assert list(manifest.events(tmp_path / "out" / "manifest.jsonl"))[-1]["stopped"] is True
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "files"),
+    [("cpu", None, 1), ("cpu", 4, 1), ("cuda", 3, 3), ("cuda", 20, 20)],
+)
+def test_files_at_once_are_for_gpus(device, asked, files):
+    assert run_module.files_at_once([torch.device(device)], asked) == files
+
+
+def test_a_gpu_has_as_many_files_as_there_are_processors_up_to_a_limit(monkeypatch):
+    for processors, files in ((2, 2), (64, run_module.MOST_AT_ONCE), (None, 1)):
+        monkeypatch.setattr(run_module.os, "cpu_count", lambda n=processors: n)
+        assert run_module.files_at_once([torch.device("cuda", 0)], None) == files
 
 
 def test_results_beside_the_inputs_are_not_inputs_of_the_next_run(scans, capsys):

@@ -1,0 +1,154 @@
+"""One-pass operations for GPUs: the kernels interpreted on the CPU, compiled for a GPU, and without
+them."""
+
+import importlib
+import sys
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from dunrestore.models import convolution, normalisation, passes
+from dunrestore.models.car import CAR, CARConfig
+from dunrestore.models.edsr import EDSRConfig
+from dunrestore.models.hinet import HINet, HINetConfig
+from dunrestore.models.normalisation import EPS, InstanceNorm, set_window
+
+KERNELS = "dunrestore.models.kernels"
+DTYPES = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
+
+
+def innermost(*shape, dtype=torch.float32):
+    return torch.randn(shape).to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+def fresh_kernels():
+    sys.modules.pop(KERNELS, None)  # whether they are interpreted is decided at the import
+    return importlib.import_module(KERNELS)
+
+
+@pytest.fixture
+def kernels(monkeypatch):
+    """The kernels, which Triton's interpreter computes."""
+    pytest.importorskip("triton")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    yield fresh_kernels()
+    del sys.modules[KERNELS]
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """Layers take a GPU's way though everything is on the CPU; returns what chooses the kernels."""
+
+    def with_kernels(kernels):
+        monkeypatch.setattr(passes, "_kernels", lambda: kernels)
+        for module in (passes, convolution, normalisation):
+            monkeypatch.setattr(module, "is_half_on_gpu", lambda _: not torch.is_grad_enabled())
+        monkeypatch.setattr(torch, "get_autocast_dtype", lambda _: torch.bfloat16)
+
+    return with_kernels
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(2, 6, 5, 7), (1, 8, 40, 33)])
+def test_bias_leaky_relu_and_addition_in_one_pass(kernels, dtype, shape):
+    out, plus = innermost(*shape, dtype=dtype), innermost(*shape, dtype=dtype)
+    bias = torch.randn(shape[1]).to(dtype)
+    biased = out.float() + bias.float().view(-1, 1, 1)
+    wanted = {
+        (True, None, False): biased,
+        (True, 0.2, False): F.leaky_relu(biased, 0.2),
+        (True, 0, True): F.relu(biased) + plus.float(),
+        (False, 0.2, True): F.leaky_relu(out.float(), 0.2) + plus.float(),
+        (False, None, True): out.float() + plus.float(),
+    }
+    for (has_bias, slope, has_plus), expected in wanted.items():
+        found = out.clone()
+        given = (bias if has_bias else None, slope, plus if has_plus else None)
+        passes.launch_finish(kernels.finish, found, *given)
+        torch.testing.assert_close(found.float(), expected, atol=DTYPES[dtype], rtol=1e-2)
+
+
+@pytest.mark.parametrize("pad", [1, 2])
+@pytest.mark.parametrize("channels", [3, 8])
+def test_reflection_in_one_pass(kernels, pad, channels):
+    x = innermost(2, channels, 5, 300)
+    out = innermost(2, channels, 5 + 2 * pad, 300 + 2 * pad)
+    passes.launch_reflect(kernels.reflect, x, out, pad)
+    assert torch.equal(out, F.pad(x, (pad,) * 4, mode="reflect"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "window"), [((2, 6, 9, 11), 4), ((1, 8, 5, 30), 12), ((1, 4, 40, 3), 5)]
+)
+def test_half_instance_normalisation_in_two_passes(kernels, shape, window):
+    x = 3 + 2 * innermost(*shape)
+    norm = InstanceNorm(shape[1] // 2)
+    norm.weight.data.uniform_(0.5, 2)
+    norm.bias.data.normal_()
+    norm.window = window
+    normalised, plain = x.chunk(2, dim=1)
+    expected = F.leaky_relu(torch.cat([norm(normalised), plain], dim=1), 0.2)
+    weights = (norm.weight.data, norm.bias.data)
+    passes.launch_normalise(kernels, x, *weights, window, EPS, 0.2)
+    torch.testing.assert_close(x, expected.detach(), atol=1e-5, rtol=1e-5)
+
+
+def networks():
+    torch.manual_seed(0)
+    hinet = HINet(HINetConfig(width=8, depth=3, hin_first=1, hin_last=2))
+    set_window(hinet, 32)
+    edsr = EDSRConfig(blocks=2, features=8)
+    return hinet, CAR(CARConfig(width=8, residual_blocks=1, edsr=edsr))
+
+
+@pytest.mark.parametrize("interpreted", [True, False])
+def test_networks_compute_the_same_the_gpus_way(request, on_gpu, interpreted):
+    kernels = request.getfixturevalue("kernels") if interpreted else None
+    x = torch.rand(1, 3, 48, 64).contiguous(memory_format=torch.channels_last)
+    for network in networks():
+        with torch.inference_mode():
+            expected = network(x)[-1]
+    on_gpu(kernels)
+    for network in networks():
+        with torch.inference_mode():
+            found = network(x)[-1].float()
+    assert (found - expected).abs().mean() < 2e-3
+    assert (found - expected).abs().max() < 3e-2
+    assert not torch.equal(found, expected)  # it was another way
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_shuffles_are_pytorchs(factor):
+    x = innermost(2, 3 * factor**2, 5, 7)
+    large = passes.shuffled(x, factor)
+    assert torch.equal(large, F.pixel_shuffle(x, factor))
+    assert large.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(passes.unshuffled(large, factor), x)
+
+
+def test_kernels_compile_for_a_gpu_that_is_not_here():
+    # The interpreter takes what the compiler does not.
+    triton = pytest.importorskip("triton")
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    kernels = fresh_kernels()
+    constants = {
+        "finish": {"channels": 16, "has_bias": True, "has_slope": True, "has_plus": True},
+        "reflect": {"pad": 1, "channels": 128},
+        "window_sums": {"side": 12, "channels": 128, "counted": 64},
+        "normalise": {"side_rows": 12, "side_columns": 12, "channels": 128, "counted": 64},
+    }
+    types = dict.fromkeys(("out", "source", "plus"), "*bf16")
+    types |= dict.fromkeys(("sums", "squares", "weight"), "*fp32")
+    types |= {"bias": "*bf16", "count": "i32", "rows": "i32", "columns": "i32"}
+    types |= {"slope": "fp32", "eps": "fp32"}
+    for name, known in constants.items():
+        kernel = getattr(kernels, name)
+        known |= {"block": 2048}
+        signature = {n: "constexpr" if n in known else types[n] for n in kernel.arg_names}
+        places = {(kernel.arg_names.index(n),): value for n, value in known.items()}
+        source = ASTSource(fn=kernel, signature=signature, constexprs=places)
+        made = triton.compile(source, target=GPUTarget("cuda", 90, 32))
+        assert "st.global" in made.asm["ptx"]
