@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dunrestore.models.passes import finish, is_half_on_gpu, reflected, shuffled, unshuffled
+from dunrestore.models.passes import finish, is_half_on_gpu, joined, reflected, shuffled, unshuffled
 
 # Named by PyTorch's compiler, not documented for others: where one is missing nothing is fused.
 _FUSED: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
@@ -87,7 +87,7 @@ class Conv(nn.Conv2d):
         if is_fused(x):
             return self._fused(x, plus)
         if is_half_on_gpu(x):
-            return self._on_gpu(x, plus)
+            return finish(*self.unfinished(x), self.slope, plus)
         out = super().forward(x)
         if self.scale != 1:
             out = self.scale * out
@@ -107,12 +107,12 @@ class Conv(nn.Conv2d):
         out: Tensor = _FUSED(x, weight, bias, *places, *after)
         return out if plus is None else plus + out
 
-    def _on_gpu(self, x: Tensor, plus: Tensor | None) -> Tensor:
+    def unfinished(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """On a GPU: the convolution without bias and what follows, and the bias."""
         dtype = torch.get_autocast_dtype("cuda")
         x, padding = self._padded(x, dtype)
         weight, bias = in_half(self, dtype, self.scale)
-        out = torch.conv2d(x, weight, None, self.stride, padding)
-        return finish(out, bias, self.slope, plus)
+        return torch.conv2d(x, weight, None, self.stride, padding), bias
 
     def _padded(self, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Any]:
         """The input, channels last, with its reflection if there is one; the zeros still to add."""
@@ -131,12 +131,28 @@ class Doubling(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """(B, cin, H, W) -> (B, cout, 2H, 2W)."""
-        if not is_half_on_gpu(x):
-            return super().forward(x)
+        return finish(*self.unfinished(x)) if is_half_on_gpu(x) else super().forward(x)
+
+    def unfinished(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As ``Conv.unfinished``."""
         dtype = torch.get_autocast_dtype("cuda")
         weight, bias = in_half(self, dtype)
         x = x.to(dtype).contiguous(memory_format=torch.channels_last)
-        return finish(torch.conv_transpose2d(x, weight, None, stride=2), bias)
+        return torch.conv_transpose2d(x, weight, None, stride=2), bias
+
+
+def both(first: Doubling, x: Tensor, second: Conv, y: Tensor) -> Tensor:
+    """What two layers make of two inputs, their channels joined: (B, c + d, H, W).
+
+    Args:
+        first: gives the first channels.
+        x: its input.
+        second: gives the others; nothing follows its bias.
+        y: its input.
+    """
+    if is_half_on_gpu(x):
+        return joined([first.unfinished(x), second.unfinished(y)])
+    return torch.cat([first(x), second(y)], dim=1)
 
 
 class Shuffle(nn.PixelShuffle):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dunrestore.models.convolution import Conv, Doubling
+from dunrestore.models.convolution import Conv, Doubling, both
 from dunrestore.models.normalisation import InstanceNorm
 
 
@@ -109,9 +109,11 @@ class UpBlock(nn.Module):
         self.up = Doubling(cin, cout)
         self.conv_block = ConvBlock(2 * cout, cout, slope)
 
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """(B, cin, H, W) and skip (B, cout, 2H, 2W) -> (B, cout, 2H, 2W)."""
-        return self.conv_block(torch.cat([self.up(x), skip], dim=1))
+    def forward(self, x: Tensor, encoded: Tensor, skip: Conv | None = None) -> Tensor:
+        """(B, cin, H, W) and, perhaps through ``skip``, (B, cout, 2H, 2W) -> (B, cout, 2H, 2W)."""
+        if skip is None:
+            return self.conv_block(torch.cat([self.up(x), encoded], dim=1))
+        return self.conv_block(both(self.up, x, skip, encoded))
 
 
 class SAM(nn.Module):
@@ -164,7 +166,7 @@ class HINet(nn.Module):
             encoded.append(skip)
         decoded: list[Tensor] = []
         for i, up in enumerate(self.up_path_1):
-            features = up(features, self.skip_conv_1[i](encoded[-i - 2]))
+            features = up(features, encoded[-i - 2], self.skip_conv_1[i])
             decoded.append(features)
         features, out_1 = self.sam12(features, picture)
 
@@ -177,7 +179,7 @@ class HINet(nn.Module):
                 features, skip = block(features)
             skips.append(skip)
         for i, up in enumerate(self.up_path_2):
-            features = up(features, self.skip_conv_2[i](skips[-i - 2]))
+            features = up(features, skips[-i - 2], self.skip_conv_2[i])
         return out_1, self.last(features) + picture
 
 

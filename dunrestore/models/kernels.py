@@ -8,28 +8,31 @@ from triton import language as tl
 
 @triton.jit
 def finish(
+    source,
     out,
     bias,
     plus,
     count,
     slope,
     channels: tl.constexpr,
+    all_channels: tl.constexpr,
     has_bias: tl.constexpr,
     has_slope: tl.constexpr,
     has_plus: tl.constexpr,
     block: tl.constexpr,
 ):
-    """Add a bias, apply a leaky ReLU, add a tensor, in place."""
+    """Add a bias, apply a leaky ReLU, add a tensor; into some of ``out``'s channels."""
     at = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
     inside = at < count
-    value = tl.load(out + at, mask=inside).to(tl.float32)
+    value = tl.load(source + at, mask=inside).to(tl.float32)
     if has_bias:
         value += tl.load(bias + at % channels).to(tl.float32)
     if has_slope:
         value = tl.where(value > 0, value, value * slope)
     if has_plus:
         value += tl.load(plus + at, mask=inside).to(tl.float32)
-    tl.store(out + at, value, mask=inside)
+    write = at if all_channels == channels else at // channels * all_channels + at % channels
+    tl.store(out + write, value, mask=inside)
 
 
 @triton.jit

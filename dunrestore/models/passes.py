@@ -7,6 +7,7 @@ compiles kernels for it where it finds a C compiler; elsewhere PyTorch's own ope
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
@@ -51,6 +52,29 @@ def finish(
     if slope is not None:
         out = F.leaky_relu(out, slope)
     return out if plus is None else plus + out
+
+
+def joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> Tensor:
+    """Add biases and join the results' channels, without a copy where that is possible.
+
+    Args:
+        parts: what convolutions without bias gave, (B, C, H, W), and their biases (C,), or None.
+    """
+    kernels = _kernels()
+    if kernels is None or not all(_innermost(part) for part, _ in parts):
+        return torch.cat([finish(part, bias) for part, bias in parts], dim=1)
+    first, _ = parts[0]
+    channels = sum(part.shape[1] for part, _ in parts)
+    size = (first.shape[0], channels, *first.shape[2:])
+    out = torch.empty(
+        size, dtype=first.dtype, device=first.device, memory_format=torch.channels_last
+    )
+    begin = 0
+    with _device_of(first):
+        for part, bias in parts:
+            launch_finish(kernels.finish, part, bias, None, None, out[:, begin:])
+            begin += part.shape[1]
+    return out
 
 
 def reflected(x: Tensor, pad: int) -> Tensor:
@@ -124,17 +148,33 @@ def half_normalised(
 
 
 def launch_finish(
-    kernel: Any, out: Tensor, bias: Tensor | None, slope: float | None, plus: Tensor | None
+    kernel: Any,
+    x: Tensor,
+    bias: Tensor | None,
+    slope: float | None,
+    plus: Tensor | None,
+    out: Tensor | None = None,
 ) -> None:
-    """Run ``kernels.finish`` on what ``finish`` takes, channels innermost in memory."""
-    count = out.numel()
+    """Run ``kernels.finish`` on what ``finish`` takes, channels innermost in memory.
+
+    Args:
+        kernel: ``kernels.finish``.
+        x: see ``finish``.
+        bias: see ``finish``.
+        slope: see ``finish``.
+        plus: see ``finish``.
+        out: begins with the channels that the result is written into; None for ``x`` itself.
+    """
+    count, channels = x.numel(), x.shape[1]
     kernel[(-(-count // _BLOCK),)](
-        out,
-        out if bias is None else bias,
-        out if plus is None else plus,
+        x,
+        x if out is None else out,
+        x if bias is None else bias,
+        x if plus is None else plus,
         count,
         slope or 0.0,
-        channels=out.shape[1],
+        channels=channels,
+        all_channels=channels if out is None else out.stride(3),
         has_bias=bias is not None,
         has_slope=slope is not None,
         has_plus=plus is not None,

@@ -69,6 +69,15 @@ def test_bias_leaky_relu_and_addition_in_one_pass(kernels, dtype, shape):
         torch.testing.assert_close(found.float(), expected, atol=DTYPES[dtype], rtol=1e-2)
 
 
+def test_results_are_joined_where_they_belong(kernels, monkeypatch):
+    monkeypatch.setattr(passes, "_kernels", lambda: kernels)
+    parts = [(innermost(2, 6, 5, 7), torch.randn(6)), (innermost(2, 3, 5, 7), None)]
+    expected = torch.cat([parts[0][0] + parts[0][1].view(-1, 1, 1), parts[1][0]], dim=1)
+    out = passes.joined(parts)
+    assert torch.equal(out, expected)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize("pad", [1, 2])
 @pytest.mark.parametrize("channels", [3, 8])
 def test_reflection_in_one_pass(kernels, pad, channels):
@@ -135,7 +144,13 @@ def test_kernels_compile_for_a_gpu_that_is_not_here():
 
     kernels = fresh_kernels()
     constants = {
-        "finish": {"channels": 16, "has_bias": True, "has_slope": True, "has_plus": True},
+        "finish": {
+            "channels": 16,
+            "all_channels": 32,
+            "has_bias": True,
+            "has_slope": True,
+            "has_plus": True,
+        },
         "reflect": {"pad": 1, "channels": 128},
         "window_sums": {"side": 12, "channels": 128, "counted": 64},
         "normalise": {"side_rows": 12, "side_columns": 12, "channels": 128, "counted": 64},
