@@ -23,7 +23,7 @@ from dunrestore.restoration.gathered import Gathering, Scan
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import RestoredPage
 from dunrestore.restoration.picture import check_mask, restoring_network
-from dunrestore.restoration.preserve import DamageWeight, FoundWeight, is_noisy
+from dunrestore.restoration.preserve import DamageWeight, FoundWeight, is_noisy, spoiling_of
 from dunrestore.restoration.recording import Work, wanted_options
 from dunrestore.restoration.work_folder import WorkFolder
 
@@ -202,7 +202,7 @@ class _Large:
             probability = DerivedRows(
                 proposed, lambda band: band[..., 3], proposed.shape[:2], np.float32
             )
-            losses: Rows = FoundWeight(probability, change, make)
+            losses: Rows = FoundWeight(probability, change, spoiling_of(rgb_rows(page)), make)
         else:
             losses = DamageWeight(change, make=make)
         if preserve == "never":

@@ -13,7 +13,6 @@ from dunrestore.imaging.rows import Rows
 from dunrestore.restoration.change import Progress
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.picture import Restoration, restore_picture, restoring_network
-from dunrestore.restoration.preserve import damage_weight, found_weight
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def _page(
     proposal = restoration.proposal
     return RestoredPage(
         picture,
-        _losses(restoration),
+        restoration.losses,
         restoration.preserved,
         tile=proposal.tile,
         overlap=proposal.overlap,
@@ -102,12 +101,3 @@ def _page(
         precision=proposal.precision,
         tiles_redone=proposal.tiles_redone,
     )
-
-
-def _losses(restoration: Restoration) -> NDArray[np.bool_]:
-    if restoration.preserved:
-        return restoration.weight > 0
-    proposal = restoration.proposal
-    if proposal.damage is not None:
-        return found_weight(proposal.damage, proposal.change) > 0
-    return damage_weight(proposal.change) > 0

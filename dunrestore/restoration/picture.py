@@ -13,7 +13,7 @@ from dunrestore.models.architectures import ARCHITECTURES
 from dunrestore.models.guided import Guided
 from dunrestore.restoration.change import Progress, Proposal, propose
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.preserve import damage_weight, found_weight, is_noisy
+from dunrestore.restoration.preserve import damage_weight, found_weight, is_noisy, spoiling_of
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,13 @@ class Restoration:
         proposal: the network's raw change and how it was computed.
         weight: (H, W) float32 in [0, 1], how much of the change applies; 0 where the picture's
             samples stay as they are.
+        losses: (H, W), what is taken as lost, or was said to be.
         preserved: False where the whole picture was cleaned.
     """
 
     proposal: Proposal
     weight: NDArray[np.float32]
+    losses: NDArray[np.bool_]
     preserved: bool
 
 
@@ -55,18 +57,17 @@ def restore_picture(
     check_mask(network, lost, (picture.shape[0], picture.shape[1]))
     given = picture if lost is None else np.dstack([picture, lost]).astype(np.float32)
     proposal = propose(given, network, options, progress)
-    everywhere = np.ones(picture.shape[:2], np.float32)
-    if options.preserve == "never":
-        return Restoration(proposal, everywhere, preserved=False)
-    if lost is not None:
-        return Restoration(proposal, lost.astype(np.float32), preserved=True)
+    if lost is not None and options.preserve != "never":
+        return Restoration(proposal, lost.astype(np.float32), lost, preserved=True)
     if proposal.damage is not None:
-        weight = found_weight(proposal.damage, proposal.change)
+        weight = found_weight(proposal.damage, proposal.change, spoiling_of(picture))
     else:
         weight = damage_weight(proposal.change)
-    if options.preserve == "auto" and is_noisy(picture, proposal.change, weight):
-        return Restoration(proposal, everywhere, preserved=False)
-    return Restoration(proposal, weight, preserved=True)
+    noisy = options.preserve == "auto" and is_noisy(picture, proposal.change, weight)
+    if noisy or options.preserve == "never":
+        everywhere = np.ones(picture.shape[:2], np.float32)
+        return Restoration(proposal, everywhere, weight > 0, preserved=False)
+    return Restoration(proposal, weight, weight > 0, preserved=True)
 
 
 def check_mask(network: nn.Module, lost: Rows | None, size: tuple[int, int]) -> None:

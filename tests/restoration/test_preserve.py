@@ -1,12 +1,19 @@
 import numpy as np
+import pytest
 from scipy import ndimage
 
+from dunrestore.datasets.painter import paint_mural
+from dunrestore.degradations.noise import add_gaussian, through_jpeg
+from dunrestore.imaging import rows
 from dunrestore.restoration.preserve import (
+    BLURRED,
+    RINGING,
     MaskRule,
     damage_weight,
     found_weight,
     is_noisy,
     noise_level,
+    spoiling_of,
 )
 
 RNG = np.random.default_rng
@@ -119,6 +126,37 @@ def test_what_a_loss_spoilt_around_it_is_mended_too():
     expected = probability > 0
     expected[12, 6:18] = True
     assert np.array_equal(weight, expected)
+
+
+def test_rings_of_a_jpeg_are_mended_all_over_the_block():
+    probability = np.zeros((40, 60), np.float32)
+    probability[10:14, 20:24] = 0.99
+    change = np.zeros((40, 60, 3), np.float32)
+    change[12, :, 1] = -12 / 255
+    expected = probability > 0
+    assert np.array_equal(found_weight(probability, change), expected)
+    expected[12, 12:32] = True
+    assert np.array_equal(found_weight(probability, change, RINGING), expected)
+
+
+@pytest.fixture(scope="module")
+def mural():
+    return paint_mural(205, 190, RNG(0)).astype(np.float32)
+
+
+@pytest.mark.parametrize("bands", ["one", "many"])
+@pytest.mark.parametrize("top", [0, 3])
+def test_blocks_of_a_jpeg_show_wherever_they_begin(monkeypatch, mural, top, bands):
+    if bands == "many":
+        monkeypatch.setattr(rows, "AT_ONCE", 2000)
+        monkeypatch.setattr(rows, "FEWEST", 8)
+    noisy = add_gaussian(mural, 16, RNG(1))
+    for picture in (mural, noisy):
+        assert spoiling_of(picture[top:, top:]) == BLURRED
+    for quality in (60, 30):
+        assert spoiling_of(through_jpeg(mural, quality)[top:, top:]) == RINGING
+    assert spoiling_of(through_jpeg(mural, 30)[:95]) == BLURRED  # too small to tell
+    assert spoiling_of(np.full_like(mural, 0.5)) == BLURRED
 
 
 def test_noise_level_is_the_standard_deviation_in_spite_of_a_picture_below():
