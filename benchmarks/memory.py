@@ -1,6 +1,6 @@
 """Peak memory and cost of a restoration against the size of the picture.
 
-    python benchmarks/memory.py [--model NAME] [--megapixels 4 16 100 400] [--folder FOLDER]
+    python benchmarks/memory.py [--model NAME] [--precision fp32] [--megapixels 4 16 100 400]
 
 Makes RGB TIFFs of 8 bits in tiles of 512 with losses, restores each on the CPU in a process of its
 own and deletes it again. Without --model a stand-in fills what is white: it costs next to nothing,
@@ -26,6 +26,7 @@ import torch
 from torch import nn
 
 from dunrestore.checkpoints.load import Model, load
+from dunrestore.models.devices import Precision
 from dunrestore.restoration.file import restore_file
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
@@ -108,9 +109,14 @@ def stand_in() -> Model:
     return Model("stand-in", "hinet", StandIn().eval(), {}, "0" * 64, Path("stand-in"))
 
 
-def measure(folder: Path, model_name: str | None, megapixels: float) -> dict[str, float]:
+def measure(
+    folder: Path, model_name: str | None, precision: Precision, megapixels: float
+) -> dict[str, float]:
     model = stand_in() if model_name is None else load(model_name)
-    options, file_options = RestoreOptions(device="cpu"), FileOptions(overwrite=True)
+    options, file_options = (
+        RestoreOptions(device="cpu", precision=precision),
+        FileOptions(overwrite=True),
+    )
     small, large = folder / "small.tif", folder / "large.tif"
     make_picture(small, 0.1)
     restore_file(Job(small, folder / "small-out.tif"), model, options, file_options)
@@ -134,12 +140,14 @@ def measure(folder: Path, model_name: str | None, megapixels: float) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--megapixels", type=float, nargs="+", default=[4, 16, 100, 400])
     parser.add_argument("--folder", type=Path, help="a disk with room; the temporary folder")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.folder, arguments.model, arguments.megapixels[0])))
+        where, how = (arguments.folder, arguments.model), arguments.precision
+        print(json.dumps(measure(*where, how, arguments.megapixels[0])))
         return
     print(
         "| megapixels | tile | resident (MB) | anonymous (MB) | s/MP | ratio | CPU s/MP | ratio |\n"
@@ -150,6 +158,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             model = ["--model", arguments.model] if arguments.model else []
             command = [sys.executable, __file__, "--one", "--folder", folder, *model]
+            command += ["--precision", arguments.precision]
             found = subprocess.run(
                 [*command, "--megapixels", str(megapixels)],
                 check=True,

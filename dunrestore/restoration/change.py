@@ -33,8 +33,8 @@ WINDOW = 96
 """Side of the statistics window of tiled runs, measured in docs/decisions.md."""
 OVERLAP = 240
 """Overlap of tiles in pixels, the smallest that kept seams below half an 8-bit step there."""
-LARGEST_TILE = 1008
-"""Larger tiles save little overlap; in float32 one of these takes 1.3 GB."""
+LARGEST_TILE = 960
+"""Larger tiles save little overlap; in float32 one of these takes 1.2 GB of the compact models."""
 SMALLEST_TILE = 240
 """Below this, automatic tiles would be mostly overlap."""
 LARGEST_BATCH = 4

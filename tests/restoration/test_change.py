@@ -101,7 +101,7 @@ def test_automatic_tiles_follow_the_free_memory(monkeypatch):
     for free in (2e6, 50e6, 1e12):
         monkeypatch.setattr(change_module, "free_memory", lambda device, free=free: int(free))
         sides.append(change_module.automatic_tile(Toy(blur), torch.device("cpu"), torch.float32, 1))
-    assert sides == [240, 480, 1008]
+    assert sides == [240, 480, 960]
 
 
 def test_not_a_number_in_low_precision_is_computed_again():
