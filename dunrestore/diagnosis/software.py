@@ -51,6 +51,7 @@ def version_of(name: str) -> str:
 
 def extras() -> Iterator[Finding]:
     """What only some commands need."""
+    yield from _gpu_kernels()
     yield _torchvision()
     yield _lpips_heads()
     for name, use in (
@@ -60,6 +61,23 @@ def extras() -> Iterator[Finding]:
         if not version_of(name):
             advice = f"`pip install {name}` for {use}"
             yield Finding("extras", name, "not installed", "note", advice)
+
+
+def _gpu_kernels() -> Iterator[Finding]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return
+    from dunrestore.models.passes import why_without_kernels
+
+    if reason := why_without_kernels():
+        advice = (
+            "networks take up to half as long again in half precision without them: they need"
+            " `pip install triton` and a C compiler, such as gcc"
+        )
+        yield Finding("extras", "GPU kernels", reason, "note", advice)
+    else:
+        yield Finding("extras", "GPU kernels", "compiled")
 
 
 def _torchvision() -> Finding:

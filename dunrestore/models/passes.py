@@ -223,17 +223,29 @@ def _innermost(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last)
 
 
-@cache
+def why_without_kernels() -> str:
+    """What keeps a GPU from the kernels; empty where nothing does."""
+    return _tried()[1]
+
+
 def _kernels() -> Any:
-    """The module ``kernels``, tried once; None where it cannot be used."""
+    """The module ``kernels``; None where it cannot be used."""
+    return _tried()[0]
+
+
+@cache
+def _tried() -> tuple[Any, str]:
+    """The module ``kernels``, or None and what is wrong."""
     try:
         from dunrestore.models import kernels  # needs Triton
 
         numbers = torch.ones(1, 1, 2, 2, device="cuda")
         launch_finish(kernels.finish, numbers, None, None, numbers)
         if numbers.sum().item() != 8:  # waits for the device
-            raise RuntimeError("a kernel computes wrongly")
+            return None, "a kernel computes wrongly"
     except Exception as error:  # whatever a compiler may raise
-        log.info("no fused kernels on this machine: %s", (str(error).splitlines() or [""])[0])
-        return None
-    return kernels
+        lines = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        log.info("no kernels of our own on this GPU: %s", reason)
+        return None, reason
+    return kernels, ""

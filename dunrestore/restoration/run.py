@@ -78,7 +78,7 @@ def files_at_once(devices: Sequence[torch.device], asked: int | None) -> int:
         asked: how many at most; None for as many as there are processors, up to
             ``MOST_AT_ONCE``.
     """
-    if devices[0].type == "cpu":
+    if devices[0].type != "cuda":
         return 1
     return asked or min(MOST_AT_ONCE, os.cpu_count() or 1)
 

@@ -10,7 +10,7 @@ from dunrestore.diagnosis import machine, software
 from dunrestore.diagnosis.findings import Finding, isolated
 from dunrestore.diagnosis.run import exit_code
 from dunrestore.errors import ExitCode
-from dunrestore.models import measurements
+from dunrestore.models import measurements, passes
 from dunrestore.models.measurements import Speed
 
 
@@ -55,6 +55,18 @@ def test_a_broken_library_is_a_line_and_an_exit_code(capsys, tmp_path, monkeypat
     assert line["name"] == module
     assert "libfoo" in line["value"]
     assert f"pip install --force-reinstall {module}" in line["advice"]
+
+
+@pytest.mark.parametrize("reason", ["", "RuntimeError: Failed to find C compiler"])
+def test_a_gpu_without_a_compiler_is_told_what_it_lacks(monkeypatch, reason):
+    monkeypatch.setattr(software, "version_of", lambda _: "1.0")
+    assert "GPU kernels" not in {finding.name for finding in software.extras()}
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(passes, "_tried", lambda: (None if reason else passes, reason))
+    (found,) = [finding for finding in software.extras() if finding.name == "GPU kernels"]
+    assert found.state == ("note" if reason else "ok")
+    assert found.value == (reason or "compiled")
+    assert ("gcc" in found.advice) == bool(reason)
 
 
 def test_a_check_that_fails_leaves_the_others(capsys, tmp_path, monkeypatch):

@@ -378,7 +378,7 @@ def test_a_stop_ends_what_is_computed_at_the_same_time(scans, tmp_path, monkeypa
 
 @pytest.mark.parametrize(
     ("device", "asked", "files"),
-    [("cpu", None, 1), ("cpu", 4, 1), ("cuda", 3, 3), ("cuda", 20, 20)],
+    [("cpu", None, 1), ("mps", 4, 1), ("cuda", 3, 3), ("cuda", 20, 20)],
 )
 def test_files_at_once_are_for_gpus(device, asked, files):
     assert run_module.files_at_once([torch.device(device)], asked) == files
