@@ -114,7 +114,7 @@ def restore(
         change_map=change_map,
         premis=premis,
     )
-    at_once = files_at_once(devices, jobs)
+    at_once = files_at_once(devices, jobs, timeout)
     batch = BatchOptions(
         policy, max_failures if keep_going else 1, timeout, max(at_once, jobs or 1), at_once
     )

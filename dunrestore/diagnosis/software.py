@@ -70,7 +70,7 @@ def _gpu_kernels() -> Iterator[Finding]:
         return
     from dunrestore.models.passes import why_without_kernels
 
-    if reason := why_without_kernels():
+    if reason := why_without_kernels(torch.device("cuda", 0)):
         advice = (
             "networks take up to half as long again in half precision without them: they need"
             " `pip install triton` and a C compiler, such as gcc"

@@ -63,25 +63,28 @@ def reflect(
 @triton.jit
 def window_sums(
     source,
+    middle,
     sums,
     squares,
+    rows,
     columns,
     side: tl.constexpr,
     channels: tl.constexpr,
     counted: tl.constexpr,
     block: tl.constexpr,
 ):
-    """Sums over ``side`` columns of the first ``counted`` channels; a part of one row."""
+    """Sums over ``side`` columns of the first ``counted`` channels, less ``middle``."""
     line = tl.program_id(0).to(tl.int64)
     at = tl.program_id(1) * block + tl.arange(0, block)
     inside = at < columns * counted
     first = at // counted - (side - 1) // 2
     first = tl.minimum(tl.maximum(first, 0), columns - side)
+    off = tl.load(middle + line // rows * counted + at % counted, mask=inside, other=0.0)
     read = source + line * (columns * channels) + first * channels + at % counted
     total = tl.full([block], 0.0, tl.float32)
     square = tl.full([block], 0.0, tl.float32)
     for step in range(side):
-        value = tl.load(read + step * channels, mask=inside).to(tl.float32)
+        value = tl.load(read + step * channels, mask=inside).to(tl.float32) - off
         total += value
         square += value * value
     write = line * (columns * counted) + at
@@ -92,6 +95,7 @@ def window_sums(
 @triton.jit
 def normalise(
     out,
+    middle,
     sums,
     squares,
     weight,
@@ -121,13 +125,14 @@ def normalise(
     for step in range(side_rows):
         total += tl.load(sums + read + step * (columns * counted), mask=normal, other=0.0)
         square += tl.load(squares + read + step * (columns * counted), mask=normal, other=0.0)
+    off = tl.load(middle + picture * counted + channel, mask=normal, other=0.0)
     mean = total / (side_rows * side_columns)
     variance = tl.maximum(square / (side_rows * side_columns) - mean * mean, 0.0)
     write = out + line * (columns * channels) + at
     value = tl.load(write, mask=inside).to(tl.float32)
     scale = tl.load(weight + channel, mask=normal, other=1.0)
     shift = tl.load(bias + channel, mask=normal, other=0.0)
-    normalised = (value - mean) * tl.rsqrt(variance + eps) * scale + shift
+    normalised = (value - off - mean) * tl.rsqrt(variance + eps) * scale + shift
     value = tl.where(channel < counted, normalised, value)
     value = tl.where(value > 0, value, value * slope)
     tl.store(write, value, mask=inside)

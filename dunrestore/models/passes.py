@@ -9,12 +9,13 @@ compiles kernels for it where it finds a C compiler; elsewhere PyTorch's own ope
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from dunrestore.models.devices import is_out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +43,9 @@ def finish(
     """
     if bias is None and slope is None and plus is None:
         return out
-    kernels = _kernels()
+    kernels = _kernels(out.device)
     if kernels is not None and _innermost(out) and (plus is None or _innermost(plus)):
-        with _device_of(out):
+        with _current(out.device):
             launch_finish(kernels.finish, out, bias, slope, plus)
         return out
     if bias is not None:
@@ -60,17 +61,17 @@ def joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> Tensor:
     Args:
         parts: what convolutions without bias gave, (B, C, H, W), and their biases (C,), or None.
     """
-    kernels = _kernels()
+    first, _ = parts[0]
+    kernels = _kernels(first.device)
     if kernels is None or not all(_innermost(part) for part, _ in parts):
         return torch.cat([finish(part, bias) for part, bias in parts], dim=1)
-    first, _ = parts[0]
     channels = sum(part.shape[1] for part, _ in parts)
     size = (first.shape[0], channels, *first.shape[2:])
     out = torch.empty(
         size, dtype=first.dtype, device=first.device, memory_format=torch.channels_last
     )
     begin = 0
-    with _device_of(first):
+    with _current(first.device):
         for part, bias in parts:
             launch_finish(kernels.finish, part, bias, None, None, out[:, begin:])
             begin += part.shape[1]
@@ -89,9 +90,9 @@ def reflected(x: Tensor, pad: int) -> Tensor:
     height, width = x.shape[-2:]
     size = (*x.shape[:2], height + 2 * pad, width + 2 * pad)
     out = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-    kernels = _kernels() if is_half_on_gpu(x) else None
+    kernels = _kernels(x.device) if is_half_on_gpu(x) else None
     if kernels is not None:
-        with _device_of(x):
+        with _current(x.device):
             launch_reflect(kernels.reflect, x, out, pad)
         return out
     out[..., pad:-pad, pad:-pad] = x
@@ -139,10 +140,10 @@ def half_normalised(
     Returns:
         Whether it was done: not without kernels, nor for large windows.
     """
-    kernels = _kernels() if window <= _LARGEST_WINDOW else None
+    kernels = _kernels(out.device) if window <= _LARGEST_WINDOW else None
     if kernels is None or not _innermost(out):
         return False
-    with _device_of(out):
+    with _current(out.device):
         launch_normalise(kernels, out, weight, bias, window, eps, slope)
     return True
 
@@ -203,49 +204,59 @@ def launch_normalise(
     batch, channels, height, width = out.shape
     counted = channels // 2
     sums, squares = out.new_empty((2, batch, height, width, counted), dtype=torch.float32)
+    # What is summed up is near zero if a pixel of the channel is taken off: float32 suffices.
+    middle = out[:, :counted, height // 2, width // 2].to(torch.float32, copy=True).contiguous()
     kernels.window_sums[(batch * height, -(-width * counted // _BLOCK))](
-        out, sums, squares, width,
+        out, middle, sums, squares, height, width,
         side=min(window, width), channels=channels, counted=counted, block=_BLOCK,
     )  # fmt: skip
     kernels.normalise[(batch * height, -(-width * channels // _BLOCK))](
-        out, sums, squares, weight, bias, height, width, eps, slope,
+        out, middle, sums, squares, weight, bias, height, width, eps, slope,
         side_rows=min(window, height), side_columns=min(window, width),
         channels=channels, counted=counted, block=_BLOCK,
     )  # fmt: skip
 
 
-def _device_of(x: Tensor) -> AbstractContextManager[object]:
+def _current(device: torch.device) -> AbstractContextManager[object]:
     """Triton launches on the current device, not on its arguments'."""
-    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def _innermost(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last)
 
 
-def why_without_kernels() -> str:
+def why_without_kernels(device: torch.device) -> str:
     """What keeps a GPU from the kernels; empty where nothing does."""
-    return _tried()[1]
+    return _tried(device)[1]
 
 
-def _kernels() -> Any:
+def _kernels(device: torch.device) -> Any:
     """The module ``kernels``; None where it cannot be used."""
-    return _tried()[0]
+    return _tried(device)[0]
 
 
-@cache
-def _tried() -> tuple[Any, str]:
-    """The module ``kernels``, or None and what is wrong."""
+_FOUND: dict[torch.device, tuple[Any, str]] = {}
+
+
+def _tried(device: torch.device) -> tuple[Any, str]:
+    """The module ``kernels``, or None and what is wrong; tried once on every device."""
+    if device in _FOUND:
+        return _FOUND[device]
     try:
         from dunrestore.models import kernels  # needs Triton
 
-        numbers = torch.ones(1, 1, 2, 2, device="cuda")
-        launch_finish(kernels.finish, numbers, None, None, numbers)
-        if numbers.sum().item() != 8:  # waits for the device
-            return None, "a kernel computes wrongly"
+        numbers = torch.ones(1, 1, 2, 2, device=device)
+        with _current(device):
+            launch_finish(kernels.finish, numbers, None, None, numbers)
+        wrong = numbers.sum().item() != 8  # waits for the device
+        found = (None, "a kernel computes wrongly") if wrong else (kernels, "")
     except Exception as error:  # whatever a compiler may raise
         lines = str(error).strip().splitlines()
-        reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-        log.info("no kernels of our own on this GPU: %s", reason)
-        return None, reason
-    return kernels, ""
+        found = None, f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        if is_out_of_memory(error):
+            return found  # another time perhaps
+    if found[1]:
+        log.info("no kernels of our own on %s: %s", device, found[1])
+    _FOUND[device] = found
+    return found

@@ -2,11 +2,13 @@
 
 import logging
 import math
-from collections.abc import Generator
+import threading
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +21,8 @@ from dunrestore.models.guided import Guided
 from dunrestore.models.normalisation import set_window
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PAPER_MULTIPLE = 6
 """The paper makes every image's size a multiple of six."""
@@ -64,8 +68,10 @@ class Runner:
     def __post_init__(self) -> None:
         if self.device.type == "cpu":
             keep_freed_memory()
-        self.network = self.network.to(self.device).to(memory_format=torch.channels_last)
-        set_window(self.network, self.window)
+        with _PREPARING:  # other threads may be about to use the same network
+            if not _is_ready(self.network, self.device):
+                self.network.to(self.device).to(memory_format=torch.channels_last)
+            set_window(self.network, self.window)
 
     def change(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
         """What ``compute`` returns first."""
@@ -94,10 +100,7 @@ class Runner:
         """
         with _copying(self.device):
             x = self._sent(tiles)
-        if self.device.type == "cuda":
-            change, redone = _thread_of(self.device).submit(self._computed, x).result()
-        else:
-            change, redone = self._computed(x)
+        change, redone = in_turn(self.device, lambda: self._computed(x))
         with _copying(self.device):
             return self._fetched(change.permute(0, 2, 3, 1)), redone
 
@@ -153,7 +156,10 @@ def _copying(device: torch.device) -> Generator[None]:
         yield
         return
     idle = _idle_streams(device)
-    stream = idle.pop() if idle else torch.cuda.Stream(device)
+    try:
+        stream = idle.pop()
+    except IndexError:
+        stream = torch.cuda.Stream(device)
     try:
         with torch.cuda.stream(stream):
             yield
@@ -168,14 +174,31 @@ def _idle_streams(device: torch.device) -> list[torch.cuda.Stream]:
     return []
 
 
-@cache
-def _thread_of(device: torch.device) -> ThreadPoolExecutor:
-    """The one thread in which a GPU's networks compute.
+def in_turn(device: torch.device, call: Callable[[], T]) -> T:
+    """Call when no network is at work on a device: on a GPU in the one thread that computes there.
 
-    One after the other: two would take twice the memory and no less time. And always the same:
-    cuDNN's plans for every convolution belong to the thread that made them.
+    One after the other: two would take twice the memory and no less time. And always the same
+    thread: cuDNN's plans for every convolution belong to the thread that made them.
     """
-    return ThreadPoolExecutor(1, thread_name_prefix=str(device))
+    if device.type != "cuda":
+        return call()
+    with _PREPARING:
+        if device not in _THREADS:
+            _THREADS[device] = ThreadPoolExecutor(1, thread_name_prefix=str(device))
+    return _THREADS[device].submit(call).result()
+
+
+_PREPARING = threading.Lock()
+_THREADS: dict[torch.device, ThreadPoolExecutor] = {}
+
+
+def _is_ready(network: nn.Module, device: torch.device) -> bool:
+    """Whether a network's parameters lie where and as a runner wants them."""
+    where = torch.empty(0, device=device).device  # with its number
+    return all(
+        p.device == where and (p.ndim != 4 or p.is_contiguous(memory_format=torch.channels_last))
+        for p in network.parameters()
+    )
 
 
 def fault_of(x: torch.Tensor, change: torch.Tensor, limit: float) -> str:

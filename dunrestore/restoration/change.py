@@ -21,7 +21,7 @@ from dunrestore.models.devices import (
     free_memory,
     is_out_of_memory,
 )
-from dunrestore.models.runner import size_multiple
+from dunrestore.models.runner import in_turn, size_multiple
 from dunrestore.models.runners import Runners
 from dunrestore.restoration.options import RestoreOptions
 
@@ -167,7 +167,7 @@ def automatic_tile(
 ) -> int:
     """The side of the largest tile that the free memory allows, up to ``LARGEST_TILE``."""
     per_pixel = _bytes_per_pixel(network, dtype)
-    pixels = MEMORY_SHARE * free_memory(device) / (per_pixel * batch_size)
+    pixels = MEMORY_SHARE * _free_memory(device) / (per_pixel * batch_size)
     multiple = size_multiple(network)
     side = int(pixels**0.5) // multiple * multiple
     return max(SMALLEST_TILE, min(side, LARGEST_TILE))
@@ -189,8 +189,13 @@ def tiles_at_once(
     if any(device.type != "cuda" for device in devices):
         return 1
     per_tile = _bytes_per_pixel(network, dtype) * tile**2
-    room = MEMORY_SHARE * min(free_memory(device) for device in devices)
+    room = MEMORY_SHARE * min(map(_free_memory, devices))
     return max(1, min(LARGEST_BATCH, int(room / per_tile)))
+
+
+def _free_memory(device: torch.device) -> int:
+    # What another file's tiles take for the moment must not decide this one's.
+    return in_turn(device, lambda: free_memory(device))
 
 
 def _bytes_per_pixel(network: nn.Module, dtype: torch.dtype) -> float:

@@ -4,9 +4,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -23,6 +22,7 @@ from dunrestore.errors import (
     MemoryExhaustedError,
     file_access_error,
 )
+from dunrestore.models.devices import free_memory
 from dunrestore.provenance import checksums
 from dunrestore.provenance.manifest import NAME, Manifest
 from dunrestore.provenance.record import Record, options_hash
@@ -31,6 +31,7 @@ from dunrestore.restoration.existing import Policy, Wanted, decide
 from dunrestore.restoration.file import FileResult, files_of, restore_opened, write_file
 from dunrestore.restoration.folder import claimed, clear_unfinished
 from dunrestore.restoration.jobs import Job
+from dunrestore.restoration.large import streams
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.recording import Work, wanted_options
 from dunrestore.restoration.source import FileOptions, Opened, open_file
@@ -67,20 +68,28 @@ class BatchOptions:
 
 
 MOST_AT_ONCE = 8
-"""Files computed at once on a GPU where nothing else is said; each takes a picture's memory."""
+"""Files computed at once on a GPU where nothing else is said."""
+MEMORY_AT_ONCE = 3e9
+"""Bytes of free memory for each of them: the largest that are not restored band by band take 1.4
+GB, and others are read and written meanwhile."""
 
 
-def files_at_once(devices: Sequence[torch.device], asked: int | None) -> int:
+def files_at_once(
+    devices: Sequence[torch.device], asked: int | None, time_limit: float | None
+) -> int:
     """How many files are computed at the same time on devices.
 
     Args:
         devices: from ``choose_devices``.
-        asked: how many at most; None for as many as there are processors, up to
+        asked: how many; None for as many as there are processors and memory, up to
             ``MOST_AT_ONCE``.
+        time_limit: of a file; with one they are computed one after the other, since waiting for
+            others would count.
     """
-    if devices[0].type != "cuda":
+    if devices[0].type != "cuda" or time_limit is not None:
         return 1
-    return asked or min(MOST_AT_ONCE, os.cpu_count() or 1)
+    memory = int(free_memory(torch.device("cpu")) / MEMORY_AT_ONCE)
+    return asked or max(1, min(MOST_AT_ONCE, os.cpu_count() or 1, memory))
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,7 @@ class _InHand:
     clock: Clock
     reading: Step[Opened | None]
     relay: _Relay
-    computing: Future[bool] | None = None
+    computing: Step[bool] | None = None
     writing: Step[Record] | None = None
     outcome: Outcome | None = None
 
@@ -169,6 +178,9 @@ class Run:
         self.observer = observer
         self.stop = threading.Event()
         """Set it, and the run ends as soon as the files in hand are written or dropped."""
+        self._large = threading.Lock()
+        """Held for a file that is restored band by band: its work takes disk space, and one at a
+        time asks how much is free."""
         self._known = KnownOutputs(None)
         self._manifest: Manifest | None = None
         self._open = ExitStack()
@@ -206,18 +218,16 @@ class Run:
         reading: deque[_InHand] = deque()
         writing: deque[_InHand] = deque()
         failures = 0
-        # One at a time is computed in this thread: the processor's networks want it for themselves.
-        at_once = self.batch.at_once
-        with ThreadPoolExecutor(at_once, thread_name_prefix="picture") as pool, self._stopping():
+        try:
             while True:
                 self._fill(reading, todo)
-                for one in islice(reading, at_once if at_once > 1 else 0):
-                    if one.computing is None:
-                        one.computing = pool.submit(self._compute, one)
                 if reading:
                     one = reading.popleft()
                     one.relay.to_front(one.job.source.name)
-                    if self._compute(one) if one.computing is None else one.computing.result():
+                    # One at a time is computed in this thread: the processor's networks want it
+                    # for themselves.
+                    done = self._compute(one) if one.computing is None else one.computing.result()
+                    if done:
                         writing.append(one)
                 while writing and self._is_due(writing, reading):
                     outcome = self._finish(writing.popleft())
@@ -227,6 +237,11 @@ class Run:
                     yield outcome
                 if not reading and not writing:
                     break
+        except BaseException:  # what goes on in threads must not name an output any more
+            self.stop.set()
+            for one in (*reading, *writing):
+                one.clock.given_up.set()
+            raise
         self._note("end", stopped=self.stop.is_set())
 
     def write_checksums(self, outcomes: Sequence[Outcome]) -> Path:
@@ -242,24 +257,18 @@ class Run:
                 found += files_of(outcome.job.target)
         return checksums.write(self.folder, found)
 
-    @contextmanager
-    def _stopping(self) -> Generator[None]:
-        """Whatever ends the run early ends what is computed in threads, too."""
-        try:
-            yield
-        except BaseException:
-            self.stop.set()
-            raise
-
     def _fill(self, reading: deque[_InHand], todo: Iterator[Job]) -> None:
         most = self.batch.ahead + self.batch.at_once
         while not self.stop.is_set() and len(reading) < most:
             job = next(todo, None)
             if job is None:
-                return
+                break
             clock = Clock(self.batch.time_limit)
             step = Step(lambda job=job: self._read(job), clock)
             reading.append(_InHand(job, clock, step, _Relay(self.observer)))
+        for one in islice(reading, self.batch.at_once if self.batch.at_once > 1 else 0):
+            if one.computing is None:
+                one.computing = Step(lambda one=one: self._compute(one), Clock(None))
 
     def _is_due(self, writing: deque[_InHand], reading: deque[_InHand]) -> bool:
         """Whether the oldest file that is being written must be waited for, or is written."""
@@ -294,8 +303,10 @@ class Run:
             if opened is None:
                 one.outcome = Outcome(one.job, one.clock.used)
                 return True
-            start = time.perf_counter()
-            work = restore_opened(opened, self.model, self.options, self.file_options, progress)
+            large = streams(opened.document, self.options)
+            with self._large if large else nullcontext():
+                start = time.perf_counter()
+                work = restore_opened(opened, self.model, self.options, self.file_options, progress)
             one.clock.used += time.perf_counter() - start
             one.clock.check()
         except Stopped:

@@ -60,9 +60,10 @@ def test_a_broken_library_is_a_line_and_an_exit_code(capsys, tmp_path, monkeypat
 @pytest.mark.parametrize("reason", ["", "RuntimeError: Failed to find C compiler"])
 def test_a_gpu_without_a_compiler_is_told_what_it_lacks(monkeypatch, reason):
     monkeypatch.setattr(software, "version_of", lambda _: "1.0")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert "GPU kernels" not in {finding.name for finding in software.extras()}
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr(passes, "_tried", lambda: (None if reason else passes, reason))
+    monkeypatch.setattr(passes, "_tried", lambda _: (None if reason else passes, reason))
     (found,) = [finding for finding in software.extras() if finding.name == "GPU kernels"]
     assert found.state == ("note" if reason else "ok")
     assert found.value == (reason or "compiled")

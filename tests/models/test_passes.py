@@ -3,11 +3,13 @@ them."""
 
 import importlib
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
+from dunrestore import models
 from dunrestore.models import convolution, normalisation, passes
 from dunrestore.models.car import CAR, CARConfig
 from dunrestore.models.edsr import EDSRConfig
@@ -22,8 +24,13 @@ def innermost(*shape, dtype=torch.float32):
     return torch.randn(shape).to(dtype).contiguous(memory_format=torch.channels_last)
 
 
+def forget_kernels():
+    sys.modules.pop(KERNELS, None)
+    vars(models).pop("kernels", None)
+
+
 def fresh_kernels():
-    sys.modules.pop(KERNELS, None)  # whether they are interpreted is decided at the import
+    forget_kernels()  # whether they are interpreted is decided at the import
     return importlib.import_module(KERNELS)
 
 
@@ -33,7 +40,7 @@ def kernels(monkeypatch):
     pytest.importorskip("triton")
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     yield fresh_kernels()
-    del sys.modules[KERNELS]
+    forget_kernels()
 
 
 @pytest.fixture
@@ -41,7 +48,7 @@ def on_gpu(monkeypatch):
     """Layers take a GPU's way though everything is on the CPU; returns what chooses the kernels."""
 
     def with_kernels(kernels):
-        monkeypatch.setattr(passes, "_kernels", lambda: kernels)
+        monkeypatch.setattr(passes, "_kernels", lambda _: kernels)
         for module in (passes, convolution, normalisation):
             monkeypatch.setattr(module, "is_half_on_gpu", lambda _: not torch.is_grad_enabled())
         monkeypatch.setattr(torch, "get_autocast_dtype", lambda _: torch.bfloat16)
@@ -70,7 +77,7 @@ def test_bias_leaky_relu_and_addition_in_one_pass(kernels, dtype, shape):
 
 
 def test_results_are_joined_where_they_belong(kernels, monkeypatch):
-    monkeypatch.setattr(passes, "_kernels", lambda: kernels)
+    monkeypatch.setattr(passes, "_kernels", lambda _: kernels)
     parts = [(innermost(2, 6, 5, 7), torch.randn(6)), (innermost(2, 3, 5, 7), None)]
     expected = torch.cat([parts[0][0] + parts[0][1].view(-1, 1, 1), parts[1][0]], dim=1)
     out = passes.joined(parts)
@@ -90,8 +97,9 @@ def test_reflection_in_one_pass(kernels, pad, channels):
 @pytest.mark.parametrize(
     ("shape", "window"), [((2, 6, 9, 11), 4), ((1, 8, 5, 30), 12), ((1, 4, 40, 3), 5)]
 )
-def test_half_instance_normalisation_in_two_passes(kernels, shape, window):
-    x = 3 + 2 * innermost(*shape)
+@pytest.mark.parametrize("offset", [0, 300])
+def test_half_instance_normalisation_in_two_passes(kernels, shape, window, offset):
+    x = offset + 2 * innermost(*shape)
     norm = InstanceNorm(shape[1] // 2)
     norm.weight.data.uniform_(0.5, 2)
     norm.bias.data.normal_()
@@ -100,7 +108,8 @@ def test_half_instance_normalisation_in_two_passes(kernels, shape, window):
     expected = F.leaky_relu(torch.cat([norm(normalised), plain], dim=1), 0.2)
     weights = (norm.weight.data, norm.bias.data)
     passes.launch_normalise(kernels, x, *weights, window, EPS, 0.2)
-    torch.testing.assert_close(x, expected.detach(), atol=1e-5, rtol=1e-5)
+    close = 1e-5 if offset == 0 else 1e-3
+    torch.testing.assert_close(x, expected.detach(), atol=close, rtol=close)
 
 
 def networks():
@@ -115,16 +124,15 @@ def networks():
 def test_networks_compute_the_same_the_gpus_way(request, on_gpu, interpreted):
     kernels = request.getfixturevalue("kernels") if interpreted else None
     x = torch.rand(1, 3, 48, 64).contiguous(memory_format=torch.channels_last)
-    for network in networks():
-        with torch.inference_mode():
-            expected = network(x)[-1]
+    with torch.inference_mode():
+        expected = [network(x)[-1] for network in networks()]
     on_gpu(kernels)
-    for network in networks():
-        with torch.inference_mode():
-            found = network(x)[-1].float()
-    assert (found - expected).abs().mean() < 2e-3
-    assert (found - expected).abs().max() < 3e-2
-    assert not torch.equal(found, expected)  # it was another way
+    with torch.inference_mode():
+        found = [network(x)[-1].float() for network in networks()]
+    for one, other in zip(expected, found, strict=True):
+        assert (one - other).abs().mean() < 2e-3
+        assert (one - other).abs().max() < 3e-2
+        assert not torch.equal(one, other)  # it was another way
 
 
 @pytest.mark.parametrize("factor", [2, 4])
@@ -134,6 +142,28 @@ def test_shuffles_are_pytorchs(factor):
     assert torch.equal(large, F.pixel_shuffle(x, factor))
     assert large.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(passes.unshuffled(large, factor), x)
+
+
+def test_a_gpu_whose_memory_is_full_is_asked_again(monkeypatch):
+    errors = [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("no C compiler"), None]
+    monkeypatch.setattr(passes, "_FOUND", {})
+
+    def ones(*_, **__):
+        if error := errors[0]:
+            raise error
+        return torch.full((1, 1, 2, 2), 2.0)
+
+    monkeypatch.setattr(torch, "ones", ones)
+    monkeypatch.setattr(passes, "launch_finish", lambda *_: None)
+    # Whether Triton is here or not.
+    monkeypatch.setattr(models, "kernels", SimpleNamespace(finish=None), raising=False)
+    cpu, other = torch.device("cpu", 0), torch.device("cpu", 1)
+    assert "out of memory" in passes.why_without_kernels(cpu)
+    del errors[0]
+    assert "no C compiler" in passes.why_without_kernels(cpu)
+    del errors[0]
+    assert "no C compiler" in passes.why_without_kernels(cpu)  # not tried again
+    assert passes.why_without_kernels(other) == ""
 
 
 def test_kernels_compile_for_a_gpu_that_is_not_here():
@@ -156,7 +186,7 @@ def test_kernels_compile_for_a_gpu_that_is_not_here():
         "normalise": {"side_rows": 12, "side_columns": 12, "channels": 128, "counted": 64},
     }
     types = dict.fromkeys(("out", "source", "plus"), "*bf16")
-    types |= dict.fromkeys(("sums", "squares", "weight"), "*fp32")
+    types |= dict.fromkeys(("middle", "sums", "squares", "weight"), "*fp32")
     types |= {"bias": "*bf16", "count": "i32", "rows": "i32", "columns": "i32"}
     types |= {"slope": "fp32", "eps": "fp32"}
     for name, known in constants.items():

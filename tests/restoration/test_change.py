@@ -104,6 +104,18 @@ def test_automatic_tiles_follow_the_free_memory(monkeypatch):
     assert sides == [240, 480, 960]
 
 
+@pytest.mark.parametrize(
+    ("devices", "free", "tiles"),
+    [("cpu", 1e12, 1), ("cuda:0", 1e12, 4), ("cuda:0", 500e6, 2), ("cuda:0,cuda:1", 100e6, 1)],
+)
+def test_a_gpu_computes_as_many_tiles_at_once_as_fit(monkeypatch, devices, free, tiles):
+    monkeypatch.setattr(change_module, "free_memory", lambda _: int(free))
+    monkeypatch.setattr(change_module, "in_turn", lambda _device, call: call())
+    named = [torch.device(name) for name in devices.split(",")]
+    found = change_module.tiles_at_once(Toy(blur), named, torch.float32, 960)
+    assert found == tiles
+
+
 def test_not_a_number_in_low_precision_is_computed_again():
     calls = []
 

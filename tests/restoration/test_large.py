@@ -20,6 +20,8 @@ from PIL import Image
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.cli.app import run
+from dunrestore.datasets.painter import paint_mural
+from dunrestore.degradations.noise import through_jpeg
 from dunrestore.errors import ExitCode, FileAccessError
 from dunrestore.imaging import files, rows, tiff_rows
 from dunrestore.imaging.jp2_rows import Jp2Rows
@@ -109,6 +111,29 @@ def test_the_bytes_and_the_record_are_the_same(monkeypatch, tmp_path, form, dtyp
     small, large = both(monkeypatch, tmp_path, path)
     assert large == small
     assert small[1]["changed_percent"] > 5
+
+
+class WhiteIsLost(torch.nn.Module):
+    def forward(self, x):
+        return (x.amin(dim=1, keepdim=True) - 0.93) * 200
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("preserve", ["auto", "never"])
+def test_what_jpeg_spoilt_around_losses(monkeypatch, tmp_path, orientation, preserve):
+    mural = paint_mural(150, 210, np.random.default_rng(0)).astype(np.float32)
+    mural[30:52, 60:101] = mural[100:, 180:] = 1
+    samples = np.rint(through_jpeg(mural, 40) * 255).astype(np.uint8)
+    tags = [(274, 3, 1, orientation, True)]
+    tifffile.imwrite(tmp_path / "in.tif", samples, photometric="rgb", extratags=tags)
+    guided = network("guided").eval()
+    guided.finder = WhiteIsLost()
+    model = Model("random", "guided", guided, {}, "0" * 64, Path("random"))
+    options = {"preserve": preserve, "tile": 144}
+    small, large = both(monkeypatch, tmp_path, tmp_path / "in.tif", model, options)
+    assert large == small
+    lost = (samples.min(axis=2) > 237).mean()
+    assert small[1]["changed_percent"] > 110 * lost  # what is around it, too
 
 
 @pytest.mark.parametrize("orientation", [2, 3, 5, 6, 7, 8])

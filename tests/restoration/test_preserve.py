@@ -1,5 +1,8 @@
+import itertools
+
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 
 from dunrestore.datasets.painter import paint_mural
@@ -157,6 +160,12 @@ def test_blocks_of_a_jpeg_show_wherever_they_begin(monkeypatch, mural, top, band
         assert spoiling_of(through_jpeg(mural, quality)[top:, top:]) == RINGING
     assert spoiling_of(through_jpeg(mural, 30)[:95]) == BLURRED  # too small to tell
     assert spoiling_of(np.full_like(mural, 0.5)) == BLURRED
+    for factor, how in itertools.product(
+        (2, 4), (Image.Resampling.NEAREST, Image.Resampling.BICUBIC)
+    ):
+        small = Image.fromarray(np.uint8(mural * 255)[: 204 // factor, : 188 // factor])
+        large = np.asarray(small.resize((small.width * factor, small.height * factor), how))
+        assert spoiling_of(large[top:, top:].astype(np.float32) / 255) == BLURRED
 
 
 def test_noise_level_is_the_standard_deviation_in_spite_of_a_picture_below():

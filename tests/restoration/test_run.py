@@ -16,6 +16,7 @@ from dunrestore.cli.app import run
 from dunrestore.errors import ExitCode
 from dunrestore.provenance import manifest, record
 from dunrestore.restoration import run as run_module
+from dunrestore.restoration.file import write_file
 from dunrestore.restoration.folder import LOCK
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
@@ -302,7 +303,7 @@ def test_results_do_not_depend_on_how_far_ahead_is_read(scans, tmp_path):
 @pytest.fixture
 def several_at_once(monkeypatch):
     """Three files are computed at once, as on a GPU."""
-    monkeypatch.setattr(run_module, "files_at_once", lambda _devices, _asked: 3)
+    monkeypatch.setattr(run_module, "files_at_once", lambda *_: 3)
 
 
 def test_results_do_not_depend_on_how_many_are_computed_at_once(
@@ -311,7 +312,7 @@ def test_results_do_not_depend_on_how_many_are_computed_at_once(
     (scans / "bad.png").write_bytes(b"no picture")
     assert restore(scans, tmp_path / "one", "--json") == ExitCode.PARTIAL
     one = rows(capsys)
-    monkeypatch.setattr(run_module, "files_at_once", lambda _devices, _asked: 3)
+    monkeypatch.setattr(run_module, "files_at_once", lambda *_: 3)
     assert restore(scans, tmp_path / "three", "--json") == ExitCode.PARTIAL
     three = rows(capsys)
     assert pictures(tmp_path / "one") == pictures(tmp_path / "three")
@@ -381,13 +382,73 @@ def test_a_stop_ends_what_is_computed_at_the_same_time(scans, tmp_path, monkeypa
     [("cpu", None, 1), ("mps", 4, 1), ("cuda", 3, 3), ("cuda", 20, 20)],
 )
 def test_files_at_once_are_for_gpus(device, asked, files):
-    assert run_module.files_at_once([torch.device(device)], asked) == files
+    assert run_module.files_at_once([torch.device(device)], asked, None) == files
 
 
-def test_a_gpu_has_as_many_files_as_there_are_processors_up_to_a_limit(monkeypatch):
-    for processors, files in ((2, 2), (64, run_module.MOST_AT_ONCE), (None, 1)):
+def test_a_gpu_has_as_many_files_as_there_are_processors_and_memory(monkeypatch):
+    gpu, most = [torch.device("cuda", 0)], run_module.MOST_AT_ONCE
+    for processors, free, files in (
+        (2, 1e12, 2),
+        (64, 1e12, most),
+        (None, 1e12, 1),
+        (64, 7e9, 2),
+        (9, 1e9, 1),
+    ):
         monkeypatch.setattr(run_module.os, "cpu_count", lambda n=processors: n)
-        assert run_module.files_at_once([torch.device("cuda", 0)], None) == files
+        monkeypatch.setattr(run_module, "free_memory", lambda _, n=free: n)
+        assert run_module.files_at_once(gpu, None, None) == files
+    assert run_module.files_at_once(gpu, 4, 60.0) == 1  # waiting for others would count
+
+
+def test_an_end_by_force_names_no_output_afterwards(scans, tmp_path, toy, monkeypatch):
+    jobs = [Job(scans / name, tmp_path / "out" / name) for name in NAMES]
+    (tmp_path / "out").mkdir()
+    options = RestoreOptions(device="cpu", precision="fp32")
+    forced, written = threading.Event(), []
+
+    def late(*arguments):
+        assert forced.wait(20)
+        try:
+            written.append(write_file(*arguments))
+        finally:
+            written.append(None)
+
+    monkeypatch.setattr(run_module, "write_file", late)
+    with Run(
+        toy, options, FileOptions(), BatchOptions(at_once=3), tmp_path / "out", Quiet()
+    ) as run_:
+        monkeypatch.setattr(run_, "_is_due", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            list(run_.restore(jobs))
+        forced.set()
+        for _ in range(200):
+            if written:
+                break
+            time.sleep(0.1)
+    assert written[0] is None
+    assert pictures(tmp_path / "out") == {}
+
+
+def test_one_file_at_a_time_is_restored_on_the_disk(scans, tmp_path, monkeypatch, several_at_once):
+    inside, most = [], []
+    real = run_module.restore_opened
+
+    def watched(*arguments):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.05)
+        try:
+            return real(*arguments)
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(run_module, "restore_opened", watched)
+    assert restore(scans, tmp_path / "memory") == ExitCode.OK
+    assert max(most) > 1
+    most.clear()
+    monkeypatch.setattr(run_module, "streams", lambda *_: True)
+    assert restore(scans, tmp_path / "disk") == ExitCode.OK
+    assert most == [1] * len(NAMES)
 
 
 def test_results_beside_the_inputs_are_not_inputs_of_the_next_run(scans, capsys):
