@@ -64,12 +64,13 @@ def restore(
     from dunrestore.cli.download_bar import DownloadBar
     from dunrestore.cli.progress import RestoreProgress
     from dunrestore.models.devices import choose_devices
+    from dunrestore.restoration.at_once import files_at_once
     from dunrestore.restoration.existing import refuse_existing
     from dunrestore.restoration.jobs import extension_of, output_folder, plan_jobs
     from dunrestore.restoration.masks import with_masks
     from dunrestore.restoration.options import RestoreOptions
     from dunrestore.restoration.report import write_report
-    from dunrestore.restoration.run import BatchOptions, Run, files_at_once
+    from dunrestore.restoration.run import BatchOptions, Run
     from dunrestore.restoration.source import FileOptions
 
     console.set_up(quiet=quiet, verbose=verbose, log_file=log_file)

@@ -1,6 +1,5 @@
 """Restore many files: reading, computing and writing overlap; a bad file costs itself alone."""
 
-import os
 import threading
 import time
 from collections import deque
@@ -10,9 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
-
-import torch
+from typing import Any, Literal, Self
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.checkpoints.record import sha256_of
@@ -22,7 +19,6 @@ from dunrestore.errors import (
     MemoryExhaustedError,
     file_access_error,
 )
-from dunrestore.models.devices import free_memory
 from dunrestore.provenance import checksums
 from dunrestore.provenance.manifest import NAME, Manifest
 from dunrestore.provenance.record import Record, options_hash
@@ -32,22 +28,11 @@ from dunrestore.restoration.file import FileResult, files_of, restore_opened, wr
 from dunrestore.restoration.folder import claimed, clear_unfinished
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.large import streams
+from dunrestore.restoration.observer import Observer, Relay
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.recording import Work, wanted_options
 from dunrestore.restoration.source import FileOptions, Opened, open_file
 from dunrestore.restoration.stages import Clock, Step, Stopped
-
-
-class Observer(Protocol):
-    """Who watches a run, such as a progress bar."""
-
-    def start_picture(self, name: str) -> None:
-        """Another file is in hand."""
-        ...
-
-    def tiles(self, done: int, total: int, pixels: int) -> None:
-        """So many tiles of a page of ``pixels`` pixels are done."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -67,31 +52,6 @@ class BatchOptions:
     goes on while what surrounds it is computed for others."""
 
 
-MOST_AT_ONCE = 8
-"""Files computed at once on a GPU where nothing else is said."""
-MEMORY_AT_ONCE = 3e9
-"""Bytes of free memory for each of them: the largest that are not restored band by band take 1.4
-GB, and others are read and written meanwhile."""
-
-
-def files_at_once(
-    devices: Sequence[torch.device], asked: int | None, time_limit: float | None
-) -> int:
-    """How many files are computed at the same time on devices.
-
-    Args:
-        devices: from ``choose_devices``.
-        asked: how many; None for as many as there are processors and memory, up to
-            ``MOST_AT_ONCE``.
-        time_limit: of a file; with one they are computed one after the other, since waiting for
-            others would count.
-    """
-    if devices[0].type != "cuda" or time_limit is not None:
-        return 1
-    memory = int(free_memory(torch.device("cpu")) / MEMORY_AT_ONCE)
-    return asked or max(1, min(MOST_AT_ONCE, os.cpu_count() or 1, memory))
-
-
 @dataclass(frozen=True)
 class Outcome:
     """How one job ended: with a result, skipped, or with an error."""
@@ -109,41 +69,12 @@ class Outcome:
         return "skipped" if self.result is None else "restored"
 
 
-class _Relay:
-    """Tells the observer of a picture's progress once the picture is in front.
-
-    Until then its progress is kept: several pictures at once would make no sense on one bar.
-    """
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-        self._kept: list[tuple[int, int, int]] = []
-        self._in_front = False
-        self._lock = threading.Lock()
-
-    def to_front(self, name: str) -> None:
-        """The pictures before it are done."""
-        with self._lock:
-            self._observer.start_picture(name)
-            for event in self._kept:
-                self._observer.tiles(*event)
-            self._in_front = True
-
-    def tiles(self, done: int, total: int, pixels: int) -> None:
-        """See ``Observer``."""
-        with self._lock:
-            if self._in_front:
-                self._observer.tiles(done, total, pixels)
-            else:
-                self._kept.append((done, total, pixels))
-
-
 @dataclass
 class _InHand:
     job: Job
     clock: Clock
     reading: Step[Opened | None]
-    relay: _Relay
+    relay: Relay
     computing: Step[bool] | None = None
     writing: Step[Record] | None = None
     outcome: Outcome | None = None
@@ -265,7 +196,7 @@ class Run:
                 break
             clock = Clock(self.batch.time_limit)
             step = Step(lambda job=job: self._read(job), clock)
-            reading.append(_InHand(job, clock, step, _Relay(self.observer)))
+            reading.append(_InHand(job, clock, step, Relay(self.observer)))
         for one in islice(reading, self.batch.at_once if self.batch.at_once > 1 else 0):
             if one.computing is None:
                 one.computing = Step(lambda one=one: self._compute(one), Clock(None))

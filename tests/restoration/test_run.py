@@ -15,6 +15,7 @@ from PIL import Image
 from dunrestore.cli.app import run
 from dunrestore.errors import ExitCode
 from dunrestore.provenance import manifest, record
+from dunrestore.restoration import at_once
 from dunrestore.restoration import run as run_module
 from dunrestore.restoration.file import write_file
 from dunrestore.restoration.folder import LOCK
@@ -303,7 +304,7 @@ def test_results_do_not_depend_on_how_far_ahead_is_read(scans, tmp_path):
 @pytest.fixture
 def several_at_once(monkeypatch):
     """Three files are computed at once, as on a GPU."""
-    monkeypatch.setattr(run_module, "files_at_once", lambda *_: 3)
+    monkeypatch.setattr(at_once, "files_at_once", lambda *_: 3)
 
 
 def test_results_do_not_depend_on_how_many_are_computed_at_once(
@@ -312,7 +313,7 @@ def test_results_do_not_depend_on_how_many_are_computed_at_once(
     (scans / "bad.png").write_bytes(b"no picture")
     assert restore(scans, tmp_path / "one", "--json") == ExitCode.PARTIAL
     one = rows(capsys)
-    monkeypatch.setattr(run_module, "files_at_once", lambda *_: 3)
+    monkeypatch.setattr(at_once, "files_at_once", lambda *_: 3)
     assert restore(scans, tmp_path / "three", "--json") == ExitCode.PARTIAL
     three = rows(capsys)
     assert pictures(tmp_path / "one") == pictures(tmp_path / "three")
@@ -382,11 +383,11 @@ def test_a_stop_ends_what_is_computed_at_the_same_time(scans, tmp_path, monkeypa
     [("cpu", None, 1), ("mps", 4, 1), ("cuda", 3, 3), ("cuda", 20, 20)],
 )
 def test_files_at_once_are_for_gpus(device, asked, files):
-    assert run_module.files_at_once([torch.device(device)], asked, None) == files
+    assert at_once.files_at_once([torch.device(device)], asked, None) == files
 
 
 def test_a_gpu_has_as_many_files_as_there_are_processors_and_memory(monkeypatch):
-    gpu, most = [torch.device("cuda", 0)], run_module.MOST_AT_ONCE
+    gpu, most = [torch.device("cuda", 0)], at_once.MOST_AT_ONCE
     for processors, free, files in (
         (2, 1e12, 2),
         (64, 1e12, most),
@@ -394,10 +395,10 @@ def test_a_gpu_has_as_many_files_as_there_are_processors_and_memory(monkeypatch)
         (64, 7e9, 2),
         (9, 1e9, 1),
     ):
-        monkeypatch.setattr(run_module.os, "cpu_count", lambda n=processors: n)
-        monkeypatch.setattr(run_module, "free_memory", lambda _, n=free: n)
-        assert run_module.files_at_once(gpu, None, None) == files
-    assert run_module.files_at_once(gpu, 4, 60.0) == 1  # waiting for others would count
+        monkeypatch.setattr(at_once.os, "cpu_count", lambda n=processors: n)
+        monkeypatch.setattr(at_once, "free_memory", lambda _, n=free: n)
+        assert at_once.files_at_once(gpu, None, None) == files
+    assert at_once.files_at_once(gpu, 4, 60.0) == 1  # waiting for others would count
 
 
 def test_an_end_by_force_names_no_output_afterwards(scans, tmp_path, toy, monkeypatch):
