@@ -33,8 +33,10 @@ WINDOW = 96
 """Side of the statistics window of tiled runs, measured in docs/decisions.md."""
 OVERLAP = 240
 """Overlap of tiles in pixels, the smallest that kept seams below half an 8-bit step there."""
-LARGEST_TILE = 960
-"""Larger tiles save little overlap; in float32 one of these takes 1.2 GB of the compact models."""
+LARGEST_TILE = 1008
+"""Larger tiles save little overlap; in float32 one of these takes 1.3 GB of the compact models."""
+LARGEST_OF_SEVERAL = 960
+"""What gathers the tiles of a larger picture takes memory, too."""
 SMALLEST_TILE = 240
 """Below this, automatic tiles would be mostly overlap."""
 LARGEST_BATCH = 4
@@ -140,7 +142,7 @@ def compute(
     if options.tile is not None:
         tile = options.tile
     elif tile is None:
-        tile = common_tile(network, devices, dtype, options.batch_size or 1)
+        tile = tile_for(size, common_tile(network, devices, dtype, options.batch_size or 1))
     while True:
         overlap = _overlap(options, tile, multiple)
         plan = tiling.plan(*size, tile=None if whole else tile, overlap=overlap, multiple=multiple)
@@ -180,6 +182,11 @@ def common_tile(
     # A CPU that is named twice holds two batches in the same memory.
     at_once = {device: batch_size * devices.count(device) for device in devices}
     return min(automatic_tile(network, device, dtype, tiles) for device, tiles in at_once.items())
+
+
+def tile_for(size: tuple[int, int], largest: int) -> int:
+    """What tiles of a picture of so many rows and columns are at most, if ``largest`` would fit."""
+    return largest if max(size) <= largest else min(largest, LARGEST_OF_SEVERAL)
 
 
 def tiles_at_once(

@@ -17,7 +17,7 @@ from dunrestore.models.devices import DTYPES, choose_devices, choose_precision
 from dunrestore.models.measurements import Speed
 from dunrestore.models.runner import size_multiple
 from dunrestore.restoration import source
-from dunrestore.restoration.change import OVERLAP, common_tile
+from dunrestore.restoration.change import OVERLAP, common_tile, tile_for
 from dunrestore.restoration.existing import Policy
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.large import work_bytes
@@ -143,14 +143,14 @@ def _computed_megapixels(
     dtype = choose_precision(options.precision, *devices)
     network = restoring_network(model)
     multiple = size_multiple(network)
-    side = options.tile
-    if side is None:
-        side = common_tile(network, devices, dtype, options.batch_size or 1)
-    overlap = OVERLAP if options.overlap is None else options.overlap
-    overlap = min(overlap, side // 2 // multiple * multiple)
+    given = options.tile
+    largest = common_tile(network, devices, dtype, options.batch_size or 1) if given is None else 0
     pixels = 0
     for one in planned:
         if one.size is not None:
+            side = tile_for(one.size, largest) if given is None else given
+            overlap = OVERLAP if options.overlap is None else options.overlap
+            overlap = min(overlap, side // 2 // multiple * multiple)
             tiles = tiling.plan(*one.size, tile=side or None, overlap=overlap, multiple=multiple)
             pixels += -(-tiles.count // at_once) * tiles.tile_size[0] * tiles.tile_size[1]
     return pixels / 1e6

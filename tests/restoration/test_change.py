@@ -101,7 +101,7 @@ def test_automatic_tiles_follow_the_free_memory(monkeypatch):
     for free in (2e6, 50e6, 1e12):
         monkeypatch.setattr(change_module, "free_memory", lambda device, free=free: int(free))
         sides.append(change_module.automatic_tile(Toy(blur), torch.device("cpu"), torch.float32, 1))
-    assert sides == [240, 480, 960]
+    assert sides == [240, 480, 1008]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,14 @@ def test_a_gpu_computes_as_many_tiles_at_once_as_fit(monkeypatch, devices, free,
     named = [torch.device(name) for name in devices.split(",")]
     found = change_module.tiles_at_once(Toy(blur), named, torch.float32, 960)
     assert found == tiles
+
+
+@pytest.mark.parametrize(
+    ("size", "largest", "tile"),
+    [((1000, 700), 1008, 1008), ((1000, 1100), 1008, 960), ((2000, 100), 480, 480)],
+)
+def test_a_picture_that_fits_is_one_tile(size, largest, tile):
+    assert change_module.tile_for(size, largest) == tile
 
 
 def test_not_a_number_in_low_precision_is_computed_again():
