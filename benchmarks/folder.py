@@ -125,11 +125,10 @@ def main() -> None:
     print(f"{'|---' * 7}|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder), 2 * max(chosen.jobs) + 2)
+        made = {"stand-in": stand_in, "hinet-64": full}
         megapixels = SIDE * SIDE * COLUMNS * ROWS / 1e6
         for name in chosen.model:
-            model = (
-                stand_in() if name == "stand-in" else full() if name == "hinet-64" else load(name)
-            )
+            model = made[name]() if name in made else load(name)
             for jobs in chosen.jobs:
                 measure(model, chosen.device, jobs, Path(folder), megapixels)
 

@@ -113,10 +113,8 @@ def measure(
     folder: Path, model_name: str | None, precision: Precision, megapixels: float
 ) -> dict[str, float]:
     model = stand_in() if model_name is None else load(model_name)
-    options, file_options = (
-        RestoreOptions(device="cpu", precision=precision),
-        FileOptions(overwrite=True),
-    )
+    options = RestoreOptions(device="cpu", precision=precision)
+    file_options = FileOptions(overwrite=True)
     small, large = folder / "small.tif", folder / "large.tif"
     make_picture(small, 0.1)
     restore_file(Job(small, folder / "small-out.tif"), model, options, file_options)
@@ -146,8 +144,8 @@ def main() -> None:
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        where, how = (arguments.folder, arguments.model), arguments.precision
-        print(json.dumps(measure(*where, how, arguments.megapixels[0])))
+        given = (arguments.folder, arguments.model, arguments.precision)
+        print(json.dumps(measure(*given, arguments.megapixels[0])))
         return
     print(
         "| megapixels | tile | resident (MB) | anonymous (MB) | s/MP | ratio | CPU s/MP | ratio |\n"

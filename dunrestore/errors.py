@@ -130,3 +130,9 @@ def file_access_error(error: OSError, path: Path | str) -> FileAccessError:
     cause = (error.strerror or str(error)).lower()
     next_step = _NEXT_STEPS.get(error.errno or 0, "check the disk, then run the command again")
     return FileAccessError(cause, path=path, next_step=next_step)
+
+
+def one_line(error: BaseException) -> str:
+    """Any error's kind and first line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from dunrestore.errors import one_line
+
 State = Literal["ok", "note", "problem", "broken"]
 
 
@@ -25,12 +27,6 @@ class Finding:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
-
-
-def one_line(error: BaseException) -> str:
-    """An error's first line, or its kind."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def isolated(section: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from dunrestore.diagnosis.findings import Finding, one_line
+from dunrestore.diagnosis.findings import Finding
+from dunrestore.errors import one_line
 
 ESSENTIAL = {
     "torch": "torch",
@@ -72,7 +73,7 @@ def _gpu_kernels() -> Iterator[Finding]:
 
     if reason := why_without_kernels(torch.device("cuda", 0)):
         advice = (
-            "networks take up to half as long again in half precision without them: they need"
+            "networks take 1.2 to 1.6 times as long in half precision without them: they need"
             " `pip install triton` and a C compiler, such as gcc"
         )
         yield Finding("extras", "GPU kernels", reason, "note", advice)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dunrestore.errors import one_line
 from dunrestore.models.devices import is_out_of_memory
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 _BLOCK = 2048
 """Numbers that a program of a kernel computes."""
 _LARGEST_WINDOW = 24
-"""Larger ones are summed up faster by running sums."""
+"""The kernel sums up every window anew; larger ones are left to PyTorch's running sums."""
 
 
 def is_half_on_gpu(x: Tensor) -> bool:
@@ -252,8 +253,7 @@ def _tried(device: torch.device) -> tuple[Any, str]:
         wrong = numbers.sum().item() != 8  # waits for the device
         found = (None, "a kernel computes wrongly") if wrong else (kernels, "")
     except Exception as error:  # whatever a compiler may raise
-        lines = str(error).strip().splitlines()
-        found = None, f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        found = None, one_line(error)
         if is_out_of_memory(error):
             return found  # another time perhaps
     if found[1]:

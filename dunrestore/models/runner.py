@@ -3,11 +3,11 @@
 import logging
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -155,7 +155,7 @@ def _copying(device: torch.device) -> Generator[None]:
     if device.type != "cuda":
         yield
         return
-    idle = _idle_streams(device)
+    idle = _IDLE[device]
     try:
         stream = idle.pop()
     except IndexError:
@@ -167,11 +167,8 @@ def _copying(device: torch.device) -> Generator[None]:
         idle.append(stream)
 
 
-@cache
-def _idle_streams(device: torch.device) -> list[torch.cuda.Stream]:
-    # Used again, since PyTorch keeps freed memory for each stream by itself.
-    del device
-    return []
+_IDLE: defaultdict[torch.device, list[torch.cuda.Stream]] = defaultdict(list)
+"""Streams to use again: PyTorch keeps freed memory for each by itself."""
 
 
 def in_turn(device: torch.device, call: Callable[[], T]) -> T:
