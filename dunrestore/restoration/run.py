@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -112,6 +111,9 @@ class Run:
         self._large = threading.Lock()
         """Held for a file that is restored band by band: its work takes disk space, and one at a
         time asks how much is free."""
+        self._turns = threading.Semaphore(batch.at_once)
+        """Of the files in hand, so many are computed; whichever are read, so that none that takes
+        long holds up the others."""
         self._known = KnownOutputs(None)
         self._manifest: Manifest | None = None
         self._open = ExitStack()
@@ -196,9 +198,9 @@ class Run:
                 break
             clock = Clock(self.batch.time_limit)
             step = Step(lambda job=job: self._read(job), clock)
-            reading.append(_InHand(job, clock, step, Relay(self.observer)))
-        for one in islice(reading, self.batch.at_once if self.batch.at_once > 1 else 0):
-            if one.computing is None:
+            one = _InHand(job, clock, step, Relay(self.observer))
+            reading.append(one)
+            if self.batch.at_once > 1:
                 one.computing = Step(lambda one=one: self._compute(one), Clock(None))
 
     def _is_due(self, writing: deque[_InHand], reading: deque[_InHand]) -> bool:
@@ -235,7 +237,7 @@ class Run:
                 one.outcome = Outcome(one.job, one.clock.used)
                 return True
             large = streams(opened.document, self.options)
-            with self._large if large else nullcontext():
+            with self._large if large else nullcontext(), self._turns:
                 start = time.perf_counter()
                 work = restore_opened(opened, self.model, self.options, self.file_options, progress)
             one.clock.used += time.perf_counter() - start

@@ -1,5 +1,6 @@
 """Runs over many files: what exists, failures, limits, interruptions, two at once."""
 
+import itertools
 import json
 import os
 import signal
@@ -332,6 +333,20 @@ def test_files_are_computed_at_the_same_time(scans, tmp_path, monkeypatch, sever
     load_toy(monkeypatch, toy_model(function))
     assert restore(scans, tmp_path / "out") == ExitCode.OK
     assert len(pictures(tmp_path / "out")) == 4
+
+
+def test_a_file_that_takes_long_holds_up_no_other(scans, tmp_path, monkeypatch, several_at_once):
+    calls, others = itertools.count(), threading.Semaphore(0)
+
+    def function(x):
+        if next(calls) > 0:
+            others.release()
+        else:
+            assert all(others.acquire(timeout=20) for _ in NAMES[1:])
+        return fill_white(x)
+
+    load_toy(monkeypatch, toy_model(function))
+    assert restore(scans, tmp_path / "out") == ExitCode.OK
 
 
 def test_progress_is_told_picture_by_picture(scans, tmp_path, toy, several_at_once):
