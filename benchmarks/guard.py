@@ -82,8 +82,7 @@ def tile_ratios(rounds):
 
     def blend():
         tiles = ((tile, tiling.extract(picture, tile)) for tile in plan.tiles())
-        for _ in tiling.blend(plan, tiles):
-            pass
+        tiling.blend(plan, tiles)
 
     best = best_of({"blend": blend, "copy": lambda: [picture.copy() for _ in range(4)]}, rounds)
     return {"tiles: cut and blend / four copies": best["blend"] / best["copy"]}

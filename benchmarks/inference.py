@@ -67,7 +67,7 @@ def ours(runner: Runner, picture: np.ndarray, tile: int) -> np.ndarray:
         *picture.shape[:2], tile=None if whole else tile, overlap=OVERLAP, multiple=multiple
     )
     changes = ((t, runner.change(tiling.extract(picture, t)[None])[0]) for t in plan.tiles())
-    change = np.concatenate([band for _, band in tiling.blend(plan, changes)])[..., :3]
+    change = tiling.blend(plan, changes)[..., :3]
     return picture + change
 
 

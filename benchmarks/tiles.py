@@ -36,7 +36,7 @@ def run(runner: Runner, picture, tile, overlap):
     multiple = size_multiple(runner.network)
     plan = tiling.plan(*picture.shape[:2], tile=tile, overlap=overlap, multiple=multiple)
     changes = ((t, runner.change(tiling.extract(picture, t)[None])[0]) for t in plan.tiles())
-    return np.concatenate([band for _, band in tiling.blend(plan, changes)])[..., :3]
+    return tiling.blend(plan, changes)[..., :3]
 
 
 def main() -> None:

@@ -11,8 +11,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from dunrestore.imaging.rows import WritableRows
+
 RAMP = 32
 """Widest blend between two tiles, in pixels; the rest of an overlap is context and discarded."""
+_BAND = 32
+"""Rows that are added together: what is computed in between stays in the processor's caches."""
 
 
 @dataclass(frozen=True)
@@ -157,37 +161,48 @@ def _reflected(start: int, size: int, length: int) -> slice | NDArray[np.int64]:
     return np.minimum(indices, period - indices)
 
 
-def blend(
-    plan: Plan, results: Iterable[tuple[Tile, NDArray[np.float32]]]
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Blend tiles, handed over in the plan's order, into finished bands of rows.
+def blend(plan: Plan, results: Iterable[tuple[Tile, NDArray[np.float32]]]) -> NDArray[np.float32]:
+    """The picture (H, W, C) of all tiles.
 
     Args:
         plan: the plan that the tiles belong to.
-        results: each tile with its pixels (rows, columns, C).
-
-    Yields:
-        (first row, band (rows, W, C)): top to bottom, without gaps, the whole picture.
+        results: each tile, in the plan's order, with its pixels (rows, columns, C).
     """
-    rows, columns = plan.tile_size
-    pending: NDArray[np.float32] | None = None
-    start = 0
+    picture: NDArray[np.float32] | None = None
     for tile, pixels in results:
-        if pending is None:
-            pending = np.zeros((rows, plan.padded[1], pixels.shape[2]), np.float32)
-        if tile.top > start:  # a new row of tiles: what lies above it is finished
-            done, kept = pending[: tile.top - start], pending[tile.top - start :]
-            yield from _band(plan, start, done)
-            pending = np.concatenate([kept, np.zeros_like(pending[: rows - len(kept)])])
-            start = tile.top
-        weight = plan.row_weights[tile.row][:, None] * plan.column_weights[tile.column]
-        pending[:, tile.left : tile.left + columns] += pixels * weight[..., None]
-    if pending is not None:
-        yield from _band(plan, start, pending)
+        if picture is None:
+            picture = np.zeros((plan.height, plan.width, pixels.shape[2]), np.float32)
+        add(picture, plan, tile, pixels)
+    assert picture is not None  # a plan has tiles
+    return picture
 
 
-def _band(
-    plan: Plan, start: int, band: NDArray[np.float32]
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    if start < plan.height:
-        yield start, band[: plan.height - start, : plan.width]
+def add(picture: WritableRows, plan: Plan, tile: Tile, pixels: NDArray[np.float32]) -> None:
+    """Add a tile to a picture, weighted so that all tiles of a plan together give the picture.
+
+    Args:
+        picture: (H, W, C) float32, 0 where no tile was added yet.
+        plan: the plan that the tile belongs to; tiles are added in its order.
+        tile: the tile's place.
+        pixels: (rows, columns, C).
+    """
+    rows, down = _counting(plan.row_weights[tile.row], plan.height - tile.top)
+    columns, across = _counting(plan.column_weights[tile.column], plan.width - tile.left)
+    channels = pixels.shape[2]
+    # Rows of numbers: numpy takes several times as long where its innermost loop is over channels.
+    weight = np.repeat(across, channels)
+    part = picture[tile.top + rows.start : tile.top + rows.stop]
+    part = part[:, tile.left + columns.start : tile.left + columns.stop]
+    for top in range(0, len(down), _BAND):
+        band = slice(top, min(top + _BAND, len(down)))
+        own = pixels[rows.start + band.start : rows.start + band.stop, columns]
+        weighted = own.reshape(len(own), -1) * weight
+        weighted *= down[band, None]
+        part[band] += weighted.reshape(own.shape)
+
+
+def _counting(weights: NDArray[np.float32], length: int) -> tuple[slice, NDArray[np.float32]]:
+    """Which of a tile's rows or columns count and lie in the picture, and their weights."""
+    counting = np.flatnonzero(weights[: max(length, 0)])
+    which = slice(int(counting[0]), int(counting[-1]) + 1) if counting.size else slice(0, 0)
+    return which, weights[which]

@@ -66,8 +66,7 @@ class Runner:
     window: int | None = None
 
     def __post_init__(self) -> None:
-        if self.device.type == "cpu":
-            keep_freed_memory()
+        keep_freed_memory()
         with _PREPARING:  # other threads may be about to use the same network
             if not _is_ready(self.network, self.device):
                 self.network.to(self.device).to(memory_format=torch.channels_last)

@@ -241,13 +241,7 @@ def _run(
     progress: Progress | None,
 ) -> NDArray[np.float32]:
     with closing(_changes(picture, runners, plan, progress)) as changes:
-        bands = tiling.blend(plan, changes)
-        first, band = next(bands)
-        change = np.empty((plan.height, plan.width, band.shape[2]), np.float32)
-        change[first : first + len(band)] = band
-        for top, band in bands:
-            change[top : top + len(band)] = band
-    return change
+        return tiling.blend(plan, changes)
 
 
 def _changes(

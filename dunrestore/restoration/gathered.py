@@ -75,7 +75,7 @@ class Gathering:
         with closing(runners.changes(stacks)) as proposed:
             for batch, changes in zip(todo, proposed, strict=True):
                 for tile, pixels in zip(batch, changes, strict=True):
-                    _add(change, plan, tile, pixels)
+                    tiling.add(change, plan, tile, pixels)
                 done += len(batch)
                 if batch[-1].column == len(plan.lefts) - 1:
                     self._finish_row(batch[-1].row, plan, change, runners.redone)
@@ -130,15 +130,6 @@ class Gathering:
 
     def _kept(self, row: int) -> str:
         return f"{self._name}-begun-{row}.npy"
-
-
-def _add(change: StoredRows, plan: tiling.Plan, tile: Tile, pixels: NDArray[np.float32]) -> None:
-    """Add a tile, weighted, as ``tiling.blend`` does."""
-    weight = plan.row_weights[tile.row][:, None] * plan.column_weights[tile.column]
-    weighted = pixels * weight[..., None]
-    part = change[tile.top : tile.top + plan.tile_size[0]]
-    part = part[:, tile.left : tile.left + plan.tile_size[1]]
-    part += weighted[: part.shape[0], : part.shape[1]]
 
 
 class _Window:

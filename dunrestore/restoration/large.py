@@ -20,11 +20,13 @@ from dunrestore.models.guided import Guided
 from dunrestore.provenance.record import options_hash
 from dunrestore.restoration.change import Computed, Progress, compute
 from dunrestore.restoration.gathered import Gathering, Scan
+from dunrestore.restoration.noise import is_noisy
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import RestoredPage
 from dunrestore.restoration.picture import check_mask, restoring_network
-from dunrestore.restoration.preserve import DamageWeight, FoundWeight, is_noisy, spoiling_of
+from dunrestore.restoration.preserve import DamageWeight, FoundWeight
 from dunrestore.restoration.recording import Work, wanted_options
+from dunrestore.restoration.spoiling import spoiling_of
 from dunrestore.restoration.work_folder import WorkFolder
 
 BYTES_PER_PIXEL = 12 + 4 + 1 + 1
@@ -231,6 +233,5 @@ def _apply(
         if not preserved:
             weight = np.ones_like(weight)
         if weight.any():
-            delta = proposed[rows][..., :3] * weight[..., None]
-            samples = add_to_samples(samples, delta, scan.encoding)
+            samples = add_to_samples(samples, proposed[rows], weight, scan.encoding)
         restored[rows] = samples

@@ -12,8 +12,10 @@ from dunrestore.imaging.rows import Rows
 from dunrestore.models.architectures import ARCHITECTURES
 from dunrestore.models.guided import Guided
 from dunrestore.restoration.change import Progress, Proposal, propose
+from dunrestore.restoration.noise import is_noisy
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.preserve import damage_weight, found_weight, is_noisy, spoiling_of
+from dunrestore.restoration.preserve import damage_weight, found_weight
+from dunrestore.restoration.spoiling import spoiling_of
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from scipy import ndimage
 from dunrestore.imaging.rows import Make, Rows, WritableRows, bands
 from dunrestore.restoration.connected import keep_regions
 from dunrestore.restoration.quantiles import Quantiles
+from dunrestore.restoration.spoiling import BLURRED, Spoiling
 
 NEIGHBOURS = np.ones((3, 3), bool)
 CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)
@@ -21,6 +22,10 @@ SPREAD = 1.5
 """Standard deviation in pixels of the average that tells a filled loss from smoothed texture."""
 _REACH = int(4 * SPREAD + 0.5)
 """Rows beside a pixel that its average depends on, as scipy cuts the bell off."""
+
+
+_BAND = 16
+"""Rows that are worked on together: what is computed in between stays in the processor's caches."""
 
 
 @dataclass(frozen=True)
@@ -64,26 +69,6 @@ CERTAIN = 0.9
 """A region counts as damage where its probability reaches this."""
 LIKELY = 0.5
 """It extends to where the probability falls below this."""
-
-
-@dataclass(frozen=True)
-class Spoiling:
-    """How a loss spoils what is around it, in the file or in the camera."""
-
-    reach: int
-    """How far, in pixels."""
-    change: float
-    """So near to a loss, a pixel was spoilt if the network changes it by more (0..255 scale)."""
-
-
-BLURRED = Spoiling(4, 24.0)
-RINGING = Spoiling(8, 10.0)
-"""JPEG rings around a hard edge, all over the block of 8 x 8 pixels that it crosses."""
-BLOCKY = 1.12
-"""JPEG's blocks show where the edges between them stand out by this factor: none of 71 pictures
-without JPEG reached 1.06, of as many with a quality of 60 all but one exceeded it."""
-SHOWING = 96
-"""Pixels a side; in smaller pictures blocks show by chance."""
 
 
 class DamageWeight:
@@ -171,8 +156,16 @@ def _near(damaged: Rows, rows: slice, margin: int) -> tuple[NDArray[np.bool_], N
     own = slice(start - first, max(stop, start) - first)
     if margin == 0 or not around.any():
         return around[own], around[own]
-    near = ndimage.binary_dilation(around, structure=NEIGHBOURS, iterations=margin)
-    return np.asarray(near[own], np.bool_), around[own]
+    return _spread(_spread(around, margin).T, margin).T[own], around[own]
+
+
+def _spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """What lies within ``reach`` rows of the mask (h, w); several times as fast as a dilation."""
+    spread = mask.copy()
+    for distance in range(1, min(reach, len(mask) - 1) + 1):
+        spread[distance:] |= mask[:-distance]
+        spread[:-distance] |= mask[distance:]
+    return spread
 
 
 def damage_weight(
@@ -189,51 +182,19 @@ def found_weight(
     return FoundWeight(probability, change, spoiling)[:]
 
 
-def spoiling_of(picture: Rows) -> Spoiling:
-    """How losses spoil what is around them in a scan: by JPEG if its blocks show.
-
-    Args:
-        picture: (H, W, 3), RGB in [0, 1].
-    """
-    height, width = picture.shape[:2]
-    if min(height, width) < SHOWING:
-        return BLURRED
-    edges = np.zeros((2, 8, 2))
-    for rows in bands(height, width, multiple=8):
-        around = picture[rows.start : min(rows.stop + 3, height)].mean(axis=2)
-        _add_jumps(edges[0], around, rows.start)
-        _add_jumps(edges[1], around[: rows.stop - rows.start].T, 0)
-    return RINGING if min(map(_most_prominent, edges)) > BLOCKY else BLURRED
-
-
-def _add_jumps(sums: NDArray[np.float64], grey: NDArray[np.float32], first: int) -> None:
-    """Add to sums and counts (8, 2) how far each row departs from what leads up to it."""
-    jumps = np.abs(grey[3:] - 3 * grey[2:-1] + 3 * grey[1:-2] - grey[:-3])
-    for phase in range(8):
-        own = jumps[(phase - first) % 8 :: 8]
-        sums[phase] += own.sum(dtype=np.float64), own.size
-
-
-def _most_prominent(sums: NDArray[np.float64]) -> float:
-    """Of every eighth row's mean jump, the largest over the mean of the others.
-
-    What stands out every fourth row as well is interpolation, by two or four, not a block's edge.
-    """
-    means = sums[:, 0] / sums[:, 1]
-    first = int(means.argmax())
-    others = max(np.delete(means, first).mean(), means[first - 4])
-    return float(means[first] / others) if others > 0 else 0.0
-
-
 def _magnitude(change: NDArray[np.float32]) -> NDArray[np.float32]:
     """(h, w), the largest change of any channel, on the 0..255 scale."""
     return _largest(change) * 255
 
 
 def _largest(change: NDArray[Any]) -> NDArray[np.float32]:
-    # Several times as fast as a maximum over the last axis.
-    red, green, blue = (np.abs(change[..., channel]) for channel in range(3))
-    return np.maximum(np.maximum(red, green), blue)
+    largest = np.empty(change.shape[:2], np.float32)
+    for top in range(0, len(change), _BAND):
+        # Several times as fast as a maximum over the last axis.
+        red, green, blue = (np.abs(change[top : top + _BAND, :, channel]) for channel in range(3))
+        np.maximum(red, green, out=red)
+        np.maximum(red, blue, out=largest[top : top + _BAND])
+    return largest
 
 
 def _quiet(change: Rows, averaged: WritableRows) -> tuple[float, float]:
@@ -254,66 +215,3 @@ def _quiet(change: Rows, averaged: WritableRows) -> tuple[float, float]:
 def _levels(strength: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
     """2 where damage is certain, 1 where it is likely beside what is certain, else 0."""
     return (strength > low).astype(np.uint8) + (strength > high)
-
-
-NOISY = 7.5
-"""A scan whose noise exceeds this standard deviation (0..255 scale) may be noisy as a whole."""
-BLOCK = 16
-"""Side in pixels of the blocks in which noise is measured; half of one must be sound to count."""
-LOWEST_TENTH = 14 / 15
-"""What a tenth of the blocks of pure noise lie below, of its standard deviation."""
-
-
-def is_noisy(picture: Rows, change: Rows, weight: Rows) -> bool:
-    """Whether a scan is noisy as a whole, and the network has learned to remove such noise.
-
-    Fine texture alone does not count: what the network takes away outside the losses must be
-    most of the noise that the scan holds, and hardly more than that.
-
-    Args:
-        picture: (H, W, 3), RGB in [0, 1].
-        change: (H, W, 3), what the network proposes.
-        weight: (H, W), the damage found.
-    """
-    height, width = picture.shape[:2]
-    sound = sum(int(np.count_nonzero(weight[rows] == 0)) for rows in bands(height, width))
-    if min(height, width) < 16 or sound < 0.1 * height * width:
-        return False
-    before = noise_level(picture, weight)
-    if before <= NOISY:
-        return False
-    taken = 0.0
-    for rows in bands(height, width):
-        taken += float(np.square(change[rows][weight[rows] == 0], dtype=np.float64).sum())
-    taken = 255 * (taken / (3 * sound)) ** 0.5
-    return taken < 1.12 * before and noise_level(picture, weight, change) < 0.4 * before
-
-
-def noise_level(picture: Rows, weight: Rows, change: Rows | None = None) -> float:
-    """Standard deviation of what is noise in the finest diagonal detail, on the 0..255 scale.
-
-    Noise is everywhere, texture is not: of the root mean squares of the Haar coefficients in
-    blocks of the picture (all channels together) the lowest tenth counts. The median over all
-    coefficients (D. Donoho and I. Johnstone, "Ideal spatial adaptation by wavelet shrinkage", 1994)
-    took the texture of murals for noise of up to 11 (docs/decisions.md).
-
-    Args:
-        picture: (H, W, 3), RGB in [0, 1].
-        weight: (H, W), 0 for the pixels that count.
-        change: (H, W, 3), added to the picture first.
-    """
-    levels = Quantiles()
-    for rows in bands(*picture.shape[:2], multiple=BLOCK):
-        p = picture[rows] if change is None else picture[rows] + change[rows]
-        height, width = len(p) // BLOCK, p.shape[1] // BLOCK
-        p = p[: height * BLOCK, : width * BLOCK]
-        sound = weight[rows][: len(p), : p.shape[1]] == 0
-        counts = sound[::2, ::2] & sound[1::2, 1::2] & sound[::2, 1::2] & sound[1::2, ::2]
-        detail = (p[::2, ::2] - p[1::2, ::2] - p[::2, 1::2] + p[1::2, 1::2]) / 2
-        power = np.square(detail).mean(axis=2) * counts
-        blocks = (height, BLOCK // 2, width, BLOCK // 2)
-        number = counts.reshape(blocks).sum(axis=(1, 3))
-        total = power.reshape(blocks).sum(axis=(1, 3), dtype=np.float64)
-        enough = number >= BLOCK**2 // 8
-        levels.add(np.sqrt(total[enough] / number[enough]))
-    return levels.at(0.1) / LOWEST_TENTH * 255

@@ -22,9 +22,8 @@ def plans(draw):
 @given(plans(), st.integers(0, 2**32 - 1))
 def test_an_identity_gives_the_picture_back(plan, seed):
     picture = np.random.default_rng(seed).random((plan.height, plan.width, 2), np.float32)
-    bands = list(tiling.blend(plan, ((t, tiling.extract(picture, t)) for t in plan.tiles())))
-    assert [start for start, _ in bands] == list(np.cumsum([0, *(len(b) for _, b in bands)])[:-1])
-    np.testing.assert_allclose(np.concatenate([b for _, b in bands]), picture, atol=1e-6)
+    blended = tiling.blend(plan, ((t, tiling.extract(picture, t)) for t in plan.tiles()))
+    np.testing.assert_allclose(blended, picture, atol=1e-6)
 
 
 @settings(deadline=None)

@@ -1,23 +1,8 @@
-import itertools
-
 import numpy as np
-import pytest
-from PIL import Image
 from scipy import ndimage
 
-from dunrestore.datasets.painter import paint_mural
-from dunrestore.degradations.noise import add_gaussian, through_jpeg
-from dunrestore.imaging import rows
-from dunrestore.restoration.preserve import (
-    BLURRED,
-    RINGING,
-    MaskRule,
-    damage_weight,
-    found_weight,
-    is_noisy,
-    noise_level,
-    spoiling_of,
-)
+from dunrestore.restoration.preserve import MaskRule, damage_weight, found_weight
+from dunrestore.restoration.spoiling import RINGING
 
 RNG = np.random.default_rng
 
@@ -140,84 +125,3 @@ def test_rings_of_a_jpeg_are_mended_all_over_the_block():
     assert np.array_equal(found_weight(probability, change), expected)
     expected[12, 12:32] = True
     assert np.array_equal(found_weight(probability, change, RINGING), expected)
-
-
-@pytest.fixture(scope="module")
-def mural():
-    return paint_mural(205, 190, RNG(0)).astype(np.float32)
-
-
-@pytest.mark.parametrize("bands", ["one", "many"])
-@pytest.mark.parametrize("top", [0, 3])
-def test_blocks_of_a_jpeg_show_wherever_they_begin(monkeypatch, mural, top, bands):
-    if bands == "many":
-        monkeypatch.setattr(rows, "AT_ONCE", 2000)
-        monkeypatch.setattr(rows, "FEWEST", 8)
-    noisy = add_gaussian(mural, 16, RNG(1))
-    for picture in (mural, noisy):
-        assert spoiling_of(picture[top:, top:]) == BLURRED
-    for quality in (60, 30):
-        assert spoiling_of(through_jpeg(mural, quality)[top:, top:]) == RINGING
-    assert spoiling_of(through_jpeg(mural, 30)[:95]) == BLURRED  # too small to tell
-    assert spoiling_of(np.full_like(mural, 0.5)) == BLURRED
-    for factor, how in itertools.product(
-        (2, 4), (Image.Resampling.NEAREST, Image.Resampling.BICUBIC)
-    ):
-        small = Image.fromarray(np.uint8(mural * 255)[: 204 // factor, : 188 // factor])
-        large = np.asarray(small.resize((small.width * factor, small.height * factor), how))
-        assert spoiling_of(large[top:, top:].astype(np.float32) / 255) == BLURRED
-
-
-def test_noise_level_is_the_standard_deviation_in_spite_of_a_picture_below():
-    y, x = np.mgrid[0:200, 0:200] / 200
-    smooth = np.stack([x, y, (x + y) / 2], 2)
-    noise = RNG(1).normal(0, 12 / 255, smooth.shape)
-    nothing = np.zeros((200, 200), np.float32)
-    measured = noise_level((smooth + noise).astype(np.float32), nothing)
-    assert abs(measured - 12) < 0.6
-    half = nothing.copy()
-    half[:, 100:] = 1
-    noise[:, 100:] *= 5
-    measured = noise_level((smooth + noise).astype(np.float32), half)
-    assert abs(measured - 12) < 1
-
-
-def test_texture_that_is_not_everywhere_is_no_noise():
-    rng = RNG(3)
-    scan = rng.normal(0.5, 5 / 255, (96, 96, 3)).astype(np.float32)
-    scan[:, 32:] += rng.normal(0, 40 / 255, (96, 64, 1))
-    nothing = np.zeros((96, 96), np.float32)
-    assert 0.8 * 5 < noise_level(scan, nothing) < 5.5
-
-
-def test_blocks_that_are_mostly_lost_do_not_count():
-    rng = RNG(4)
-    scan = rng.normal(0.5, 20 / 255, (64, 64, 3)).astype(np.float32)
-    weight = np.zeros((64, 64), np.float32)
-    scan[:32], weight[:32] = 1, 1
-    weight[2:31:8, 2:31:8] = 0  # a few sound pixels within the loss
-    assert 0.8 * 20 < noise_level(scan, weight) < 21
-    assert noise_level(scan, weight + 1) == 0
-
-
-def test_only_noise_that_the_network_removes_makes_a_scan_noisy():
-    clean = np.full((64, 64, 3), 0.5, np.float32)
-    noise = RNG(2).normal(0, 16 / 255, clean.shape).astype(np.float32)
-    none = np.zeros((64, 64), np.float32)
-    assert is_noisy(clean + noise, -noise, none)
-    assert not is_noisy(clean + noise, 0 * noise, none)
-    assert not is_noisy(clean + noise / 8, -noise / 8, none)
-    assert not is_noisy(clean + noise, -noise, none + 1)
-
-
-def test_a_model_that_takes_texture_away_with_the_noise_does_not_clean():
-    rng = RNG(5)
-    noise = rng.normal(0, 10 / 255, (64, 64, 3)).astype(np.float32)
-    texture = rng.normal(0, 30 / 255, (64, 64, 1)) * (rng.random((64, 64, 1)) < 0.05)
-    texture = texture.astype(np.float32)
-    none = np.zeros((64, 64), np.float32)
-    assert not is_noisy(0.5 + noise + texture, -noise, none)  # it could be noise that stays
-    texture[:, :32] = 0
-    scan = 0.5 + noise + texture
-    assert is_noisy(scan, -noise, none)
-    assert not is_noisy(scan, -noise - 3 * texture, none)
