@@ -11,7 +11,6 @@ import argparse
 import copy
 import time
 
-import numpy as np
 import torch
 
 from dunrestore.checkpoints.load import load
