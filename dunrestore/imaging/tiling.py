@@ -69,17 +69,26 @@ class Plan:
         return _weights(self.lefts, self.tile_size[1])
 
 
-def plan(height: int, width: int, *, tile: int | None, overlap: int, multiple: int) -> Plan:
+def plan(
+    height: int,
+    width: int,
+    *,
+    tile: int | None,
+    overlap: int,
+    multiple: int,
+    aligned: int | None = None,
+) -> Plan:
     """Cut a picture into tiles.
 
     Args:
         height: rows of the picture.
         width: columns of the picture.
-        tile: largest side of a tile in pixels, rounded up to ``multiple``: tiles are as small as
-            their number allows, so that little is computed twice; None for one tile that holds the
-            whole picture.
+        tile: largest side of a tile in pixels, rounded up to ``multiple``: tiles are as few as
+            that allows, and as small as their number allows, so that little is computed twice;
+            None for one tile that holds the whole picture.
         overlap: pixels that neighbouring tiles share at least, rounded up to ``multiple``.
-        multiple: sizes and origins of tiles are multiples of this.
+        multiple: sizes of tiles are multiples of this.
+        aligned: origins are multiples of this, unless tiles are too small; None for ``multiple``.
 
     Raises:
         ValueError: if the overlap leaves no progress from one tile to the next.
@@ -90,31 +99,32 @@ def plan(height: int, width: int, *, tile: int | None, overlap: int, multiple: i
     side, shared = _round_up(tile, multiple), _round_up(overlap, multiple)
     if shared >= side:
         raise ValueError(f"an overlap of {overlap} leaves nothing of a tile of {side} pixels")
-    size = (
-        _even_side(padded[0], side, shared, multiple),
-        _even_side(padded[1], side, shared, multiple),
+    (rows, tops), (columns, lefts) = (
+        _cut(length, side, shared, multiple, aligned or multiple) for length in padded
     )
-    tops = _origins(padded[0], size[0], shared)
-    lefts = _origins(padded[1], size[1], shared)
-    return Plan(height, width, size, tops, lefts, padded)
+    return Plan(height, width, (rows, columns), tops, lefts, padded)
 
 
-def _even_side(length: int, side: int, shared: int, multiple: int) -> int:
+def _cut(
+    length: int, side: int, shared: int, multiple: int, aligned: int
+) -> tuple[int, tuple[int, ...]]:
+    """The size of tiles and their origins."""
     if length <= side:
-        return length
-    count = -(-(length - shared) // (side - shared))
-    return shared + _round_up(-(-(length - shared) // count), multiple)
+        return length, (0,)
+    fitting: list[tuple[int, int, int]] = []
+    for size in range(multiple, side + 1, multiple):
+        step = (size - shared) // aligned * aligned
+        # The last tile ends where the padded picture does: every tile has the same size.
+        if step > 0 and (length - size) % aligned == 0:
+            fitting.append((-(-(length - size) // step), size, step))
+    if not fitting:
+        return _cut(length, side, shared, multiple, multiple)
+    _, size, step = min(fitting)
+    return size, (*range(0, length - size, step), length - size)
 
 
 def _round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
-
-
-def _origins(length: int, size: int, shared: int) -> tuple[int, ...]:
-    if size == length:
-        return (0,)
-    # The last tile is pushed back inside: every tile has the same size.
-    return (*range(0, length - size, size - shared), length - size)
 
 
 def _weights(origins: tuple[int, ...], size: int) -> list[NDArray[np.float32]]:
@@ -175,6 +185,23 @@ def blend(plan: Plan, results: Iterable[tuple[Tile, NDArray[np.float32]]]) -> ND
         add(picture, plan, tile, pixels)
     assert picture is not None  # a plan has tiles
     return picture
+
+
+def own_area(plan: Plan, tile: Tile) -> tuple[slice, slice]:
+    """The rows and columns of a tile, in its own pixels, that lie nearest to it.
+
+    The areas of all tiles cover the picture once; what was added by padding belongs to none.
+    """
+    rows = _own(plan.tops, tile.row, tile.size[0], plan.height)
+    return rows, _own(plan.lefts, tile.column, tile.size[1], plan.width)
+
+
+def _own(origins: tuple[int, ...], number: int, size: int, length: int) -> slice:
+    start, end = origins[number], length
+    first = 0 if number == 0 else (origins[number - 1] + size + start) // 2
+    if number + 1 < len(origins):
+        end = min((start + size + origins[number + 1]) // 2, length)
+    return slice(min(first, end) - start, end - start)
 
 
 def add(picture: WritableRows, plan: Plan, tile: Tile, pixels: NDArray[np.float32]) -> None:

@@ -4,7 +4,7 @@ import logging
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from torch import nn
 
 from dunrestore.errors import OutputCheckError
 from dunrestore.models.allocation import keep_freed_memory
-from dunrestore.models.guided import Guided
+from dunrestore.models.guided import EVERYWHERE, Area, Evidence, Guided
 from dunrestore.models.normalisation import set_window
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,13 @@ BLANK = 1 / 255
 """A result of a smaller range is constant."""
 
 
+def origin_multiple(network: nn.Module) -> int:
+    """What tiles should begin at multiples of, so that they come out as in the whole picture."""
+    if isinstance(network, Guided):
+        return network.config.origin_multiple
+    return size_multiple(network)
+
+
 def size_multiple(network: nn.Module) -> int:
     """What heights and widths must be multiples of: the paper's six, and the network's own need."""
     needed: int = network.config.size_multiple  # pyright: ignore[reportAssignmentType, reportAttributeAccessIssue]
@@ -58,12 +65,17 @@ class Runner:
         dtype: what its convolutions compute in; pictures stay float32.
         window: side of the sliding window for instance statistics in pixels, or None for the
             published statistics over the whole input.
+        evidence: what the colours of the whole picture tell a ``Guided`` network, if its tiles are
+            parts of one; see ``count``.
+        area: what of a tile that is a whole picture is no padding.
     """
 
     network: nn.Module
     device: torch.device
     dtype: torch.dtype = torch.float32
     window: int | None = None
+    evidence: Evidence | None = None
+    area: Area = EVERYWHERE
 
     def __post_init__(self) -> None:
         keep_freed_memory()
@@ -104,10 +116,28 @@ class Runner:
             return self._fetched(change.permute(0, 2, 3, 1)), redone
 
     @torch.inference_mode()
+    def count(self, tiles: NDArray[np.float32], areas: Sequence[Area]) -> NDArray[np.float64]:
+        """What the colours of parts of a picture tell a ``Guided`` network: ``Guided.count``.
+
+        Args:
+            tiles: as in ``compute``.
+            areas: what counts of each tile.
+        """
+        with _copying(self.device):
+            x = self._sent(tiles)
+        return in_turn(self.device, lambda: self._counted(x, areas)).cpu().numpy()
+
+    @torch.inference_mode()
+    def _counted(self, tiles: torch.Tensor, areas: Sequence[Area]) -> torch.Tensor:
+        assert isinstance(self.network, Guided)
+        x, lost = _split(tiles)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            return self.network.count(x, lost, areas)
+
+    @torch.inference_mode()
     def _computed(self, tiles: torch.Tensor) -> tuple[torch.Tensor, int]:
-        tiles = tiles.permute(0, 3, 1, 2)
-        x = tiles[:, :3].contiguous(memory_format=torch.channels_last)
-        lost, redone = tiles[:, 3:].contiguous(), 0
+        x, lost = _split(tiles)
+        redone = 0
         change = self._change(x, lost, self.dtype)
         fault = fault_of(x, change, WILD if self.dtype == torch.float32 else DOUBTFUL)
         if fault and self.dtype != torch.float32:
@@ -137,15 +167,23 @@ class Runner:
         torch.cuda.current_stream(self.device).synchronize()  # nor may it be freed before
         return host.numpy()
 
-    def _change(self, x: torch.Tensor, lost: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        given = (lost,) if lost.shape[1] else ()
+    def _change(
+        self, x: torch.Tensor, lost: torch.Tensor | None, dtype: torch.dtype
+    ) -> torch.Tensor:
+        guided = isinstance(self.network, Guided)
+        given = (lost, self.evidence, self.area) if guided else ()
         # Autocast leaves the additions of pictures in float32, where 8 bits of mantissa would show.
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             stages = self.network(x, *given)
         change = stages[-1].float().clamp(0, 1) - x
-        if not isinstance(self.network, Guided):
-            return change
-        return torch.cat([change, torch.sigmoid(stages[0].float())], dim=1)
+        return torch.cat([change, torch.sigmoid(stages[0].float())], dim=1) if guided else change
+
+
+def _split(tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Pictures (B, 3, H, W) and where they are known to be lost, of tiles (B, H, W, 3 or 4)."""
+    tiles = tiles.permute(0, 3, 1, 2)
+    x = tiles[:, :3].contiguous(memory_format=torch.channels_last)
+    return x, tiles[:, 3:].contiguous() if tiles.shape[1] > 3 else None
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from dunrestore.models.guided import EVERYWHERE, Area, Evidence, Guided
 from dunrestore.models.runner import Runner
 
 S = TypeVar("S")
@@ -64,20 +65,50 @@ class Runners:
             OutputCheckError, RuntimeError, MemoryError: as ``Runner.change``, when the turn of the
                 failed tiles comes.
         """
+        with closing(self._each(lambda runner: runner.compute, stacks)) as results:
+            for change, redone in results:
+                self.redone += redone
+                yield change
+
+    def counts(
+        self, stacks: Iterable[tuple[NDArray[np.float32], Sequence[Area]]]
+    ) -> Generator[NDArray[np.float64], None, None]:
+        """What the colours of parts of a picture tell, as ``Runner.count`` returns it.
+
+        Args:
+            stacks: of tiles, with what counts of each; otherwise as in ``changes``.
+        """
+        return self._each(lambda runner: lambda stack: runner.count(*stack), stacks)
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether the network must know the colours of a whole picture before it sees a part."""
+        return isinstance(self._runners[0].network, Guided)
+
+    def know(self, evidence: Evidence | None, area: Area = EVERYWHERE) -> None:
+        """Let the network know of the picture.
+
+        Args:
+            evidence: what its colours tell, if tiles are parts of it.
+            area: what is no padding, if it is one tile.
+        """
+        for runner in self._runners:
+            runner.evidence = None if evidence is None else evidence.to(runner.device)
+            runner.area = area
+
+    def _each(
+        self, call_of: Callable[[Runner], Callable[[S], T]], items: Iterable[S]
+    ) -> Generator[T, None, None]:
+        """What a call of the runners returns for each item, in the order of the items."""
         workers = [
-            runner.compute
+            call_of(runner)
             for runner in self._runners
             for _ in range(LANES if runner.device.type == "cuda" else 1)
         ]
         if len(workers) == 1 and self.devices[0].type == "cpu":
             # A thread would only compete with the network for the same cores.
-            results = (workers[0](stack) for stack in stacks)
-        else:
-            results = in_order(workers, stacks)
-        with closing(results):
-            for change, redone in results:
-                self.redone += redone
-                yield change
+            return (workers[0](item) for item in items)
+        return in_order(workers, items)
 
 
 _made: WeakKeyDictionary[nn.Module, list[nn.Module]] = WeakKeyDictionary()

@@ -21,7 +21,8 @@ from dunrestore.models.devices import (
     free_memory,
     is_out_of_memory,
 )
-from dunrestore.models.runner import in_turn, size_multiple
+from dunrestore.models.guided import COUNTS, Evidence, Guided
+from dunrestore.models.runner import in_turn, origin_multiple, size_multiple
 from dunrestore.models.runners import Runners
 from dunrestore.restoration.options import RestoreOptions
 
@@ -33,6 +34,8 @@ WINDOW = 96
 """Side of the statistics window of tiled runs, measured in docs/decisions.md."""
 OVERLAP = 240
 """Overlap of tiles in pixels, the smallest that kept seams below half an 8-bit step there."""
+OVERLAP_OF_GUIDED = 192
+"""The same of ``arin-guided``."""
 LARGEST_TILE = 1008
 """Larger tiles save little overlap; in float32 one of these takes 1.3 GB of the compact models."""
 LARGEST_OF_SEVERAL = 960
@@ -138,14 +141,12 @@ def compute(
     dtype = choose_precision(options.precision, *devices)
     whole = options.tile == 0
     runners = Runners(network, devices, dtype, window=None if whole else WINDOW)
-    multiple = size_multiple(network)
     if options.tile is not None:
         tile = options.tile
     elif tile is None:
         tile = tile_for(size, common_tile(network, devices, dtype, options.batch_size or 1))
     while True:
-        overlap = _overlap(options, tile, multiple)
-        plan = tiling.plan(*size, tile=None if whole else tile, overlap=overlap, multiple=multiple)
+        plan, overlap = plan_tiles(size, network, options, tile)
         runners.batch_size = options.batch_size or tiles_at_once(
             network, devices, dtype, max(plan.tile_size)
         )
@@ -154,7 +155,7 @@ def compute(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            tile = _smaller_tile(options, max(plan.tile_size), multiple, named)
+            tile = _smaller_tile(options, max(plan.tile_size), size_multiple(network), named)
             log.warning("out of memory; trying again with tiles of %d pixels", tile)
             continue
         finally:
@@ -209,18 +210,37 @@ def _bytes_per_pixel(network: nn.Module, dtype: torch.dtype) -> float:
     return network.config.bytes_per_pixel(dtype.itemsize)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue, reportReturnType]
 
 
-def _overlap(options: RestoreOptions, tile: int, multiple: int) -> int:
+def plan_tiles(
+    size: tuple[int, int], network: nn.Module, options: RestoreOptions, tile: int
+) -> tuple[tiling.Plan, int]:
+    """The tiles of a picture, and how much they overlap at least.
+
+    Args:
+        size: (rows, columns) of the picture.
+        network: a restoring network.
+        options: the overlap, and whether there are tiles.
+        tile: their largest side.
+
+    Raises:
+        UsageError: if the overlap leaves nothing of the tiles.
+    """
+    multiple = size_multiple(network)
     if options.tile == 0:
-        return 0
+        return tiling.plan(*size, tile=None, overlap=0, multiple=multiple), 0
     side = -(-tile // multiple) * multiple
     if options.overlap is None:
-        return max(min(OVERLAP, side // 2 // multiple * multiple), 0)
-    if -(-options.overlap // multiple) * multiple >= side:
+        enough = OVERLAP_OF_GUIDED if isinstance(network, Guided) else OVERLAP
+        overlap = max(min(enough, side // 2 // multiple * multiple), 0)
+    elif -(-options.overlap // multiple) * multiple >= side:
         raise UsageError(
             f"an overlap of {options.overlap} pixels leaves nothing of tiles of {side}",
             next_step="use a smaller --tile-overlap or a larger --tile",
         )
-    return options.overlap
+    else:
+        overlap = options.overlap
+    aligned = origin_multiple(network)
+    plan = tiling.plan(*size, tile=tile, overlap=overlap, multiple=multiple, aligned=aligned)
+    return plan, overlap
 
 
 def _smaller_tile(options: RestoreOptions, tile: int, multiple: int, device: str) -> int:
@@ -250,19 +270,66 @@ def _changes(
     plan: tiling.Plan,
     progress: Progress | None,
 ) -> Generator[tuple[tiling.Tile, NDArray[np.float32]], None, None]:
+    def pixels(tile: tiling.Tile) -> NDArray[np.float32]:
+        return tiling.extract(picture, tile)
+
+    def told(done: int) -> None:
+        if progress is not None:
+            progress(done, plan.count, plan.height * plan.width)
+
+    told(0)
+    if runners.looks_first and plan.count > 1:
+        counts = np.zeros(COUNTS)
+        for _, found in counted(runners, plan, pixels):
+            counts += found
+            told(0)
+        runners.know(Evidence.of(torch.from_numpy(counts)))
+    else:
+        runners.know(None, (slice(plan.height), slice(plan.width)))
     done = 0
-    if progress is not None:
-        progress(done, plan.count, plan.height * plan.width)
-    stacks = (
-        np.stack([tiling.extract(picture, tile) for tile in batch])
-        for batch in batches(plan, runners.batch_size)
-    )
-    with closing(runners.changes(stacks)) as proposed:
-        for batch, changes in zip(batches(plan, runners.batch_size), proposed, strict=True):
-            yield from zip(batch, changes, strict=True)
-            done += len(batch)
-            if progress is not None:
-                progress(done, plan.count, plan.height * plan.width)
+    for batch, changes in changed(runners, plan, pixels):
+        yield from zip(batch, changes, strict=True)
+        done += len(batch)
+        told(done)
+
+
+Pixels = Callable[[tiling.Tile], NDArray[np.float32]]
+"""The pixels (rows, columns, C) of a tile."""
+
+
+def counted(
+    runners: Runners, plan: tiling.Plan, pixels: Pixels, first_row: int = 0
+) -> Iterator[tuple[list[tiling.Tile], NDArray[np.float64]]]:
+    """What the colours of a picture tell, batch by batch; to be summed up.
+
+    Args:
+        runners: the network.
+        plan: the tiles.
+        pixels: of a tile.
+        first_row: earlier rows of tiles are left out.
+    """
+    todo = list(batches(plan, runners.batch_size, first_row))
+    areas = [[tiling.own_area(plan, tile) for tile in batch] for batch in todo]
+    stacks = (np.stack([pixels(tile) for tile in batch]) for batch in todo)
+    with closing(runners.counts(zip(stacks, areas, strict=True))) as found:
+        yield from zip(todo, found, strict=True)
+
+
+def changed(
+    runners: Runners, plan: tiling.Plan, pixels: Pixels, first_row: int = 0
+) -> Iterator[tuple[list[tiling.Tile], NDArray[np.float32]]]:
+    """The changes that a network proposes, batch by batch: (tiles, rows, columns, channels).
+
+    Args:
+        runners: the network.
+        plan: the tiles.
+        pixels: of a tile.
+        first_row: earlier rows of tiles are left out.
+    """
+    todo = list(batches(plan, runners.batch_size, first_row))
+    stacks = (np.stack([pixels(tile) for tile in batch]) for batch in todo)
+    with closing(runners.changes(stacks)) as found:
+        yield from zip(todo, found, strict=True)
 
 
 def batches(plan: tiling.Plan, size: int, first_row: int = 0) -> Iterator[list[tiling.Tile]]:

@@ -12,12 +12,11 @@ from PIL import Image
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.errors import DunrestoreError
-from dunrestore.imaging import files, tiff, tiling
+from dunrestore.imaging import files, tiff
 from dunrestore.models.devices import DTYPES, choose_devices, choose_precision
 from dunrestore.models.measurements import Speed
-from dunrestore.models.runner import size_multiple
 from dunrestore.restoration import source
-from dunrestore.restoration.change import OVERLAP, common_tile, tile_for
+from dunrestore.restoration.change import common_tile, plan_tiles, tile_for
 from dunrestore.restoration.existing import Policy
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.large import work_bytes
@@ -142,16 +141,13 @@ def _computed_megapixels(
     at_once = 1 if devices[0].type == "cpu" else len(devices)
     dtype = choose_precision(options.precision, *devices)
     network = restoring_network(model)
-    multiple = size_multiple(network)
     given = options.tile
     largest = common_tile(network, devices, dtype, options.batch_size or 1) if given is None else 0
     pixels = 0
     for one in planned:
         if one.size is not None:
             side = tile_for(one.size, largest) if given is None else given
-            overlap = OVERLAP if options.overlap is None else options.overlap
-            overlap = min(overlap, side // 2 // multiple * multiple)
-            tiles = tiling.plan(*one.size, tile=side or None, overlap=overlap, multiple=multiple)
+            tiles, _ = plan_tiles(one.size, network, options, side)
             pixels += -(-tiles.count // at_once) * tiles.tile_size[0] * tiles.tile_size[1]
     return pixels / 1e6
 

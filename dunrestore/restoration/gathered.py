@@ -5,11 +5,11 @@ The same sums in the same order as ``change.propose`` makes in memory, so the sa
 
 import logging
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from dunrestore.imaging import tiling
@@ -17,8 +17,9 @@ from dunrestore.imaging.picture import Encoding
 from dunrestore.imaging.pixels import samples_to_rgb
 from dunrestore.imaging.rows import Rows, StoredRows, bands
 from dunrestore.imaging.tiling import Tile
+from dunrestore.models.guided import COUNTS, Evidence
 from dunrestore.models.runners import Runners
-from dunrestore.restoration.change import Progress, batches
+from dunrestore.restoration.change import Progress, changed, counted
 from dunrestore.restoration.work_folder import WorkFolder
 
 log = logging.getLogger(__name__)
@@ -67,22 +68,44 @@ class Gathering:
         change = self._work.array(f"{self._name}-change", self._shape, np.float32)
         finished = self._resume(runners, plan, change)
         done = finished * len(plan.lefts)
-        if progress is not None:
-            progress(done, plan.count, plan.height * plan.width)
+
+        def told(done: int) -> None:
+            if progress is not None:
+                progress(done, plan.count, plan.height * plan.width)
+
+        told(done)
         window = _Window(self._scan, plan, self._work.array)
-        todo = list(batches(plan, runners.batch_size, finished))
-        stacks = (np.stack([window.tile(tile) for tile in batch]) for batch in todo)
-        with closing(runners.changes(stacks)) as proposed:
-            for batch, changes in zip(todo, proposed, strict=True):
-                for tile, pixels in zip(batch, changes, strict=True):
-                    tiling.add(change, plan, tile, pixels)
-                done += len(batch)
-                if batch[-1].column == len(plan.lefts) - 1:
-                    self._finish_row(batch[-1].row, plan, change, runners.redone)
-                if progress is not None:
-                    progress(done, plan.count, plan.height * plan.width)
+        if runners.looks_first and plan.count > 1:
+            counts = self._count(runners, plan, window, lambda: told(done))
+            runners.know(Evidence.of(torch.from_numpy(counts)))
+        else:
+            runners.know(None, (slice(plan.height), slice(plan.width)))
+        for batch, changes in changed(runners, plan, window.tile, finished):
+            for tile, pixels in zip(batch, changes, strict=True):
+                tiling.add(change, plan, tile, pixels)
+            done += len(batch)
+            if batch[-1].column == len(plan.lefts) - 1:
+                self._finish_row(batch[-1].row, plan, change, runners.redone)
+            told(done)
         window.delete()
         return change
+
+    def _count(
+        self, runners: Runners, plan: tiling.Plan, window: "_Window", told: Callable[[], object]
+    ) -> NDArray[np.float64]:
+        """What the colours of the page tell; rows of tiles that were counted are not again."""
+        finished = len(list(self._work.notes(event="counted", page=self._name)))
+        name = f"{self._name}-counted-{{}}.npy".format
+        counts = np.array(self._work.load(name(finished))) if finished else np.zeros(COUNTS)
+        for batch, found in counted(runners, plan, window.tile, finished):
+            counts += found
+            if batch[-1].column == len(plan.lefts) - 1:
+                row = batch[-1].row
+                self._work.save(name(row + 1), counts)
+                self._work.note({"event": "counted", "page": self._name, "row": row})
+                self._work.delete(name(row))
+            told()
+        return counts
 
     def _resume(self, runners: Runners, plan: tiling.Plan, change: StoredRows) -> int:
         """How many rows of tiles are finished; what an unfinished one left is undone."""

@@ -98,3 +98,32 @@ def test_outer_part_of_an_overlap_is_discarded():
     assert first[-34:].max() == 0
     assert second[:34].max() == 0
     assert first[100:134].min() == 1
+
+
+@settings(deadline=None)
+@given(plans())
+def test_own_areas_cover_the_picture_once(plan):
+    times = np.zeros((plan.height, plan.width), int)
+    for tile in plan.tiles():
+        rows, columns = tiling.own_area(plan, tile)
+        assert 0 <= rows.start <= rows.stop <= tile.size[0]
+        assert 0 <= columns.start <= columns.stop <= tile.size[1]
+        times[tile.top :, tile.left :][rows, columns] += 1
+    assert (times == 1).all()
+
+
+@settings(deadline=None)
+@given(st.integers(1, 4000), st.sampled_from([480, 720, 960]))
+def test_origins_are_aligned_if_asked_for(length, tile):
+    plan = tiling.plan(length, 7, tile=tile, overlap=240, multiple=48, aligned=64)
+    size = plan.tile_size[0]
+    assert size % 48 == 0
+    assert size <= max(tile, 48)
+    assert plan.padded[0] == plan.tops[-1] + size
+    assert all(top % 64 == 0 for top in plan.tops)
+    assert all(a + size - b >= 240 for a, b in zip(plan.tops, plan.tops[1:], strict=False))
+
+
+def test_tiles_that_cannot_be_aligned_are_cut_without():
+    plan = tiling.plan(192, 192, tile=48, overlap=0, multiple=48, aligned=64)
+    assert plan.tops == (0, 48, 96, 144)

@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import itertools
 import json
 import os
 import shutil
@@ -403,6 +404,33 @@ def test_an_interrupted_picture_goes_on_at_the_last_finished_row(monkeypatch, tm
     model = toy_model()
     assert restored(tmp_path, path, model) == wanted
     assert len(model.network.shapes) == across * (down - tiles // across)
+
+
+@pytest.mark.parametrize("batches", [1, 3, 4, 9])
+def test_interrupted_while_it_looks_at_the_colours(monkeypatch, tmp_path, batches):
+    path, guided = make_tiff(tmp_path / "in.tif"), network("guided").eval()
+    guided.finder = WhiteIsLost()
+    model = Model("random", "guided", guided, {}, "0" * 64, Path("random"))
+    options = {"tile": 96, "device": "cpu", "precision": "fp32"}
+    on_disk(monkeypatch, False)
+    wanted = restored(tmp_path, path, model, options)
+    (tmp_path / "out.tif").unlink()
+    on_disk(monkeypatch, True)
+    told = itertools.count()
+
+    def progress(done, _total, _pixels):
+        assert done == 0
+        if next(told) == batches:  # it is told of the beginning as well
+            raise Stop
+
+    with pytest.raises(Stop):
+        asked = RestoreOptions(**options)
+        restore_file(Job(path, tmp_path / "out.tif"), model, asked, FileOptions(), progress)
+    counted, count = [], guided.count
+    monkeypatch.setattr(guided, "count", lambda *seen: counted.append(seen) or count(*seen))
+    assert restored(tmp_path, path, model, options) == wanted
+    across, down = 4, 4
+    assert len(counted) == across * (down - batches // across)
 
 
 def test_work_for_something_else_is_not_gone_on_with(monkeypatch, tmp_path):

@@ -7,8 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dunrestore.imaging import tiling
+from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINet, HINetConfig
 from dunrestore.models.runner import Runner, size_multiple
+from dunrestore.restoration import change
+from dunrestore.restoration.change import propose
+from dunrestore.restoration.options import RestoreOptions
 
 HALF_A_STEP = 0.5 / 255
 WINDOW = 16
@@ -43,7 +47,7 @@ def deviation(runner, height, width, tile, overlap):
 @given(
     height=st.integers(40, 330),
     width=st.integers(40, 330),
-    extra=st.integers(6, 60),
+    extra=st.integers(24, 90),
     more=st.integers(0, 30),
 )
 def test_with_enough_overlap_seams_are_below_half_a_step(runner, height, width, extra, more):
@@ -59,3 +63,58 @@ def test_the_seam_fades_with_the_overlap(runner):
     apart = [deviation(runner, 432, 96, 216, overlap) for overlap in (0, 24, 180)]
     assert apart[0] > max(apart[1:])
     assert apart[0] > HALF_A_STEP > apart[2]
+
+
+class PaleIsLost(torch.nn.Module):
+    def forward(self, x):
+        return (x.amin(dim=1, keepdim=True) - 0.6) * 60
+
+
+@pytest.fixture(scope="module")
+def guided():
+    torch.manual_seed(3)
+    inner = HINetConfig(width=4, depth=2, hin_first=1, hin_last=1, in_channels=7)
+    network = Guided(GuidedConfig(finder_width=2, finder_depth=2, pyramid_levels=3, hinet=inner))
+    network.finder = PaleIsLost()
+    with torch.no_grad():
+        network.hinet.last.weight.mul_(4)
+    return network.requires_grad_(False).eval()
+
+
+def scan(height, width, seed):
+    """Dark paint with pale losses of two grounds, of which one shows in the upper half only."""
+    rng = np.random.default_rng(seed)
+    picture = 0.1 + 0.3 * rng.random((height, width, 3), np.float32)
+    for number in range(height * width // 1500):
+        top, left = rng.integers(0, height), rng.integers(0, width)
+        ground = 0.55 if number % 2 and top < height / 2 else 0.8
+        area = picture[top : top + rng.integers(2, 30), left : left + rng.integers(2, 40)]
+        area[:] = ground + 0.05 * rng.random(area.shape, np.float32)
+    return picture
+
+
+REACH = 3 * 2**3
+"""How far the pyramid of pre-filled losses reaches beside what HINet sees."""
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    height=st.integers(40, 390),
+    width=st.integers(40, 390),
+    extra=st.integers(70, 160),
+    more=st.integers(0, 30),
+)
+def test_a_model_that_looks_at_colours_knows_them_all(guided, height, width, extra, more):
+    picture, overlap = scan(height, width, height * 1000 + width), ENOUGH + 2 * REACH + more
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(change, "WINDOW", WINDOW)
+        whole, tiled = (
+            propose(picture, guided, RestoreOptions(tile=tile, overlap=shared, **CPU))
+            for tile, shared in ((400, 0), (overlap + extra, overlap))
+        )
+    assert whole.change.any()
+    assert np.abs(tiled.change - whole.change).max() < HALF_A_STEP
+    assert np.array_equal(tiled.damage > 0.5, whole.damage > 0.5)
+
+
+CPU = {"device": "cpu", "precision": "fp32"}
