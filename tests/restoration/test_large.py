@@ -423,9 +423,9 @@ def test_interrupted_while_it_looks_at_the_colours(monkeypatch, tmp_path, batche
         if next(told) == batches:  # it is told of the beginning as well
             raise Stop
 
+    asked, job = RestoreOptions(**options), Job(path, tmp_path / "out.tif")
     with pytest.raises(Stop):
-        asked = RestoreOptions(**options)
-        restore_file(Job(path, tmp_path / "out.tif"), model, asked, FileOptions(), progress)
+        restore_file(job, model, asked, FileOptions(), progress)
     counted, count = [], guided.count
     monkeypatch.setattr(guided, "count", lambda *seen: counted.append(seen) or count(*seen))
     assert restored(tmp_path, path, model, options) == wanted
