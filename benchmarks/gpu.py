@@ -22,6 +22,7 @@ from inference import NETWORKS, build, convolutions, mural
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from dunrestore.models.colours import Part
 from dunrestore.models.guided import Guided
 from dunrestore.models.normalisation import set_window
 from dunrestore.models.runner import Runner
@@ -110,7 +111,7 @@ def measure(name, side, tiles, rate, profile):
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     runners = Runners(network, [CUDA], torch.bfloat16, WINDOW)
-    stack = np.repeat(picture[None], tiles, axis=0)
+    stack = np.repeat(picture[None], tiles, axis=0), [Part.whole(side, side)] * tiles
     ours = seconds(lambda: deque(runners.changes([stack] * STACKS), 0)) / STACKS
     batch = x.repeat(tiles, 1, 1, 1).contiguous(memory_format=torch.channels_last)
 

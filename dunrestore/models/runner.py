@@ -17,7 +17,8 @@ from torch import nn
 
 from dunrestore.errors import OutputCheckError
 from dunrestore.models.allocation import keep_freed_memory
-from dunrestore.models.guided import EVERYWHERE, Area, Evidence, Guided
+from dunrestore.models.colours import Evidence, Part
+from dunrestore.models.guided import Guided
 from dunrestore.models.normalisation import set_window
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,6 @@ class Runner:
             published statistics over the whole input.
         evidence: what the colours of the whole picture tell a ``Guided`` network, if its tiles are
             parts of one; see ``count``.
-        area: what of a tile that is a whole picture is no padding.
     """
 
     network: nn.Module
@@ -75,7 +75,6 @@ class Runner:
     dtype: torch.dtype = torch.float32
     window: int | None = None
     evidence: Evidence | None = None
-    area: Area = EVERYWHERE
 
     def __post_init__(self) -> None:
         keep_freed_memory()
@@ -89,7 +88,9 @@ class Runner:
         return self.compute(tiles)[0]
 
     @torch.inference_mode()
-    def compute(self, tiles: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
+    def compute(
+        self, tiles: NDArray[np.float32], parts: Sequence[Part] | None = None
+    ) -> tuple[NDArray[np.float32], int]:
         """The change that the network proposes, and where it found damage if it says so itself.
 
         Several threads may call it: on a GPU their copies to and fro overlap the computing, which
@@ -99,6 +100,7 @@ class Runner:
             tiles: (B, H, W, 3), RGB in [0, 1], H and W multiples of ``size_multiple(network)``; for
                 a network that finds losses in a step of its own perhaps (B, H, W, 4), last 1 where
                 the picture is known to be lost and 0 elsewhere.
+            parts: what of a picture each tile shows; None for pictures without padding.
 
         Returns:
             (B, H, W, 3): what to add to ``tiles``; the sum lies in [0, 1]. From a network that
@@ -111,39 +113,41 @@ class Runner:
         """
         with _copying(self.device):
             x = self._sent(tiles)
-        change, redone = in_turn(self.device, lambda: self._computed(x))
+        change, redone = in_turn(self.device, lambda: self._computed(x, parts))
         with _copying(self.device):
             return self._fetched(change.permute(0, 2, 3, 1)), redone
 
     @torch.inference_mode()
-    def count(self, tiles: NDArray[np.float32], areas: Sequence[Area]) -> NDArray[np.float64]:
+    def count(self, tiles: NDArray[np.float32], parts: Sequence[Part]) -> NDArray[np.float64]:
         """What the colours of parts of a picture tell a ``Guided`` network: ``Guided.count``.
 
         Args:
             tiles: as in ``compute``.
-            areas: what counts of each tile.
+            parts: as in ``compute``.
         """
         with _copying(self.device):
             x = self._sent(tiles)
-        return in_turn(self.device, lambda: self._counted(x, areas)).cpu().numpy()
+        return in_turn(self.device, lambda: self._counted(x, parts)).cpu().numpy()
 
     @torch.inference_mode()
-    def _counted(self, tiles: torch.Tensor, areas: Sequence[Area]) -> torch.Tensor:
+    def _counted(self, tiles: torch.Tensor, parts: Sequence[Part]) -> torch.Tensor:
         assert isinstance(self.network, Guided)
         x, lost = _split(tiles)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            return self.network.count(x, lost, areas)
+            return self.network.count(x, lost, parts)
 
     @torch.inference_mode()
-    def _computed(self, tiles: torch.Tensor) -> tuple[torch.Tensor, int]:
+    def _computed(
+        self, tiles: torch.Tensor, parts: Sequence[Part] | None
+    ) -> tuple[torch.Tensor, int]:
         x, lost = _split(tiles)
         redone = 0
-        change = self._change(x, lost, self.dtype)
+        change = self._change(x, lost, parts, self.dtype)
         fault = fault_of(x, change, WILD if self.dtype == torch.float32 else DOUBTFUL)
         if fault and self.dtype != torch.float32:
             log.warning("a tile was %s in %s; computed again in float32", fault, self.dtype)
             redone = len(tiles)
-            change = self._change(x, lost, torch.float32)
+            change = self._change(x, lost, parts, torch.float32)
             fault = fault_of(x, change, WILD)
         if fault:
             raise OutputCheckError(
@@ -168,10 +172,14 @@ class Runner:
         return host.numpy()
 
     def _change(
-        self, x: torch.Tensor, lost: torch.Tensor | None, dtype: torch.dtype
+        self,
+        x: torch.Tensor,
+        lost: torch.Tensor | None,
+        parts: Sequence[Part] | None,
+        dtype: torch.dtype,
     ) -> torch.Tensor:
         guided = isinstance(self.network, Guided)
-        given = (lost, self.evidence, self.area) if guided else ()
+        given = (lost, parts, self.evidence) if guided else ()
         # Autocast leaves the additions of pictures in float32, where 8 bits of mantissa would show.
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             stages = self.network(x, *given)

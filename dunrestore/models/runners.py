@@ -14,11 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dunrestore.models.guided import EVERYWHERE, Area, Evidence, Guided
+from dunrestore.models.colours import Evidence, Part
+from dunrestore.models.guided import Guided
 from dunrestore.models.runner import Runner
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+Stack = tuple[NDArray[np.float32], Sequence[Part]]
+"""Tiles that are computed together, and what of a picture each shows."""
 
 LANES = 2
 """Threads that feed a GPU: while one's tiles are computed the other's are copied."""
@@ -50,33 +54,31 @@ class Runners:
         pairs = zip(networks, self.devices, strict=True)
         self._runners = [Runner(network, device, dtype, window) for network, device in pairs]
 
-    def changes(
-        self, stacks: Iterable[NDArray[np.float32]]
-    ) -> Generator[NDArray[np.float32], None, None]:
+    def changes(self, stacks: Iterable[Stack]) -> Generator[NDArray[np.float32], None, None]:
         """The changes that the network proposes, in the order of the tiles.
 
         Close it (``contextlib.closing``): then no device is at work any more, however it ended.
 
         Args:
-            stacks: of tiles, each as ``Runner.change`` takes it; taken in the calling thread as
-                ``in_order`` says, from a single CPU one by one.
+            stacks: each as ``Runner.compute`` takes it; taken in the calling thread as ``in_order``
+                says, from a single CPU one by one.
 
         Raises:
             OutputCheckError, RuntimeError, MemoryError: as ``Runner.change``, when the turn of the
                 failed tiles comes.
         """
-        with closing(self._each(lambda runner: runner.compute, stacks)) as results:
+        with closing(
+            self._each(lambda runner: lambda stack: runner.compute(*stack), stacks)
+        ) as results:
             for change, redone in results:
                 self.redone += redone
                 yield change
 
-    def counts(
-        self, stacks: Iterable[tuple[NDArray[np.float32], Sequence[Area]]]
-    ) -> Generator[NDArray[np.float64], None, None]:
+    def counts(self, stacks: Iterable[Stack]) -> Generator[NDArray[np.float64], None, None]:
         """What the colours of parts of a picture tell, as ``Runner.count`` returns it.
 
         Args:
-            stacks: of tiles, with what counts of each; otherwise as in ``changes``.
+            stacks: as in ``changes``.
         """
         return self._each(lambda runner: lambda stack: runner.count(*stack), stacks)
 
@@ -85,16 +87,10 @@ class Runners:
         """Whether the network must know the colours of a whole picture before it sees a part."""
         return isinstance(self._runners[0].network, Guided)
 
-    def know(self, evidence: Evidence | None, area: Area = EVERYWHERE) -> None:
-        """Let the network know of the picture.
-
-        Args:
-            evidence: what its colours tell, if tiles are parts of it.
-            area: what is no padding, if it is one tile.
-        """
+    def know(self, evidence: Evidence | None) -> None:
+        """Let the network know what the colours of the picture tell, if tiles are parts of it."""
         for runner in self._runners:
             runner.evidence = None if evidence is None else evidence.to(runner.device)
-            runner.area = area
 
     def _each(
         self, call_of: Callable[[Runner], Callable[[S], T]], items: Iterable[S]

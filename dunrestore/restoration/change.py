@@ -1,7 +1,7 @@
 """The change that a network proposes for a whole picture, tile by tile."""
 
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -15,15 +15,16 @@ from torch import nn
 from dunrestore.errors import MemoryExhaustedError, UsageError
 from dunrestore.imaging import tiling
 from dunrestore.models.allocation import hand_back_memory
+from dunrestore.models.colours import Evidence, Part, number_of_counts
 from dunrestore.models.devices import (
     choose_devices,
     choose_precision,
     free_memory,
     is_out_of_memory,
 )
-from dunrestore.models.guided import COUNTS, Evidence, Guided
+from dunrestore.models.guided import Guided
 from dunrestore.models.runner import in_turn, origin_multiple, size_multiple
-from dunrestore.models.runners import Runners
+from dunrestore.models.runners import Runners, Stack
 from dunrestore.restoration.options import RestoreOptions
 
 log = logging.getLogger(__name__)
@@ -278,14 +279,14 @@ def _changes(
             progress(done, plan.count, plan.height * plan.width)
 
     told(0)
+    evidence: Evidence | None = None
     if runners.looks_first and plan.count > 1:
-        counts = np.zeros(COUNTS)
+        counts = np.zeros(number_of_counts((plan.height, plan.width)))
         for _, found in counted(runners, plan, pixels):
             counts += found
             told(0)
-        runners.know(Evidence.of(torch.from_numpy(counts)))
-    else:
-        runners.know(None, (slice(plan.height), slice(plan.width)))
+        evidence = Evidence.of(torch.from_numpy(counts), (plan.height, plan.width))
+    runners.know(evidence)
     done = 0
     for batch, changes in changed(runners, plan, pixels):
         yield from zip(batch, changes, strict=True)
@@ -309,9 +310,7 @@ def counted(
         first_row: earlier rows of tiles are left out.
     """
     todo = list(batches(plan, runners.batch_size, first_row))
-    areas = [[tiling.own_area(plan, tile) for tile in batch] for batch in todo]
-    stacks = (np.stack([pixels(tile) for tile in batch]) for batch in todo)
-    with closing(runners.counts(zip(stacks, areas, strict=True))) as found:
+    with closing(runners.counts(_stacks(plan, todo, pixels))) as found:
         yield from zip(todo, found, strict=True)
 
 
@@ -327,9 +326,17 @@ def changed(
         first_row: earlier rows of tiles are left out.
     """
     todo = list(batches(plan, runners.batch_size, first_row))
-    stacks = (np.stack([pixels(tile) for tile in batch]) for batch in todo)
-    with closing(runners.changes(stacks)) as found:
+    with closing(runners.changes(_stacks(plan, todo, pixels))) as found:
         yield from zip(todo, found, strict=True)
+
+
+def _stacks(
+    plan: tiling.Plan, todo: Iterable[list[tiling.Tile]], pixels: Pixels
+) -> Iterator[Stack]:
+    size = plan.height, plan.width
+    for batch in todo:
+        parts = [Part(size, one.top, one.left, tiling.own_area(plan, one)) for one in batch]
+        yield np.stack([pixels(tile) for tile in batch]), parts
 
 
 def batches(plan: tiling.Plan, size: int, first_row: int = 0) -> Iterator[list[tiling.Tile]]:

@@ -17,7 +17,7 @@ from dunrestore.imaging.picture import Encoding
 from dunrestore.imaging.pixels import samples_to_rgb
 from dunrestore.imaging.rows import Rows, StoredRows, bands
 from dunrestore.imaging.tiling import Tile
-from dunrestore.models.guided import COUNTS, Evidence
+from dunrestore.models.colours import Evidence, number_of_counts
 from dunrestore.models.runners import Runners
 from dunrestore.restoration.change import Progress, changed, counted
 from dunrestore.restoration.work_folder import WorkFolder
@@ -75,11 +75,11 @@ class Gathering:
 
         told(done)
         window = _Window(self._scan, plan, self._work.array)
+        evidence: Evidence | None = None
         if runners.looks_first and plan.count > 1:
             counts = self._count(runners, plan, window, lambda: told(done))
-            runners.know(Evidence.of(torch.from_numpy(counts)))
-        else:
-            runners.know(None, (slice(plan.height), slice(plan.width)))
+            evidence = Evidence.of(torch.from_numpy(counts), (plan.height, plan.width))
+        runners.know(evidence)
         for batch, changes in changed(runners, plan, window.tile, finished):
             for tile, pixels in zip(batch, changes, strict=True):
                 tiling.add(change, plan, tile, pixels)
@@ -96,7 +96,9 @@ class Gathering:
         """What the colours of the page tell; rows of tiles that were counted are not again."""
         finished = len(list(self._work.notes(event="counted", page=self._name)))
         name = f"{self._name}-counted-{{}}.npy".format
-        counts = np.array(self._work.load(name(finished))) if finished else np.zeros(COUNTS)
+        counts = np.zeros(number_of_counts((plan.height, plan.width)))
+        if finished:
+            counts += self._work.load(name(finished))
         for batch, found in counted(runners, plan, window.tile, finished):
             counts += found
             if batch[-1].column == len(plan.lefts) - 1:

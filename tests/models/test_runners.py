@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from dunrestore.models.colours import Part
 from dunrestore.models.runners import Runners, in_order
 from tests.restoration.networks import Toy
 
@@ -174,7 +175,8 @@ def test_ctrl_c_while_a_device_works():
 
 
 def stacks(number):
-    return list(np.random.default_rng(0).random((number, 1, 48, 48, 3), np.float32))
+    tiles = np.random.default_rng(0).random((number, 1, 48, 48, 3), np.float32)
+    return [(tile, [Part.whole(48, 48)]) for tile in tiles]
 
 
 def test_a_single_cpu_works_in_the_calling_thread_one_by_one():
@@ -209,8 +211,8 @@ def test_each_device_has_a_network_of_its_own():
     assert len({name for name, _ in used}) == 2
     assert threading.current_thread().name not in {name for _, name in used}
     assert len(network.shapes) == 3
-    for change, stack in zip(changes, stacks(6), strict=True):
-        np.testing.assert_array_equal(change, stack * np.float32(0.5) - stack)
+    for change, (tile, _) in zip(changes, stacks(6), strict=True):
+        np.testing.assert_array_equal(change, tile * np.float32(0.5) - tile)
 
 
 @pytest.mark.parametrize("devices", [1, 2])
