@@ -28,6 +28,8 @@ DAMAGES = (
 
 BETWEEN = 576
 """From one tile's origin to the next one's; a multiple of what every model wants."""
+BESIDE = 20
+"""Pixels that are missing to that, which tiles get by reflection."""
 
 
 def pictures(side, number):
@@ -68,7 +70,7 @@ def main() -> None:
 
             each = [
                 departures(proposed(picture, side), proposed(picture, tile))
-                for picture in pictures(side, chosen.pictures)
+                for picture in pictures(side - BESIDE, chosen.pictures)
             ]
             largest, high, over, masks = (max(column) for column in zip(*each, strict=True))
             print(

@@ -187,13 +187,19 @@ def blend(plan: Plan, results: Iterable[tuple[Tile, NDArray[np.float32]]]) -> ND
     return picture
 
 
-def own_area(plan: Plan, tile: Tile) -> tuple[slice, slice]:
+def own_area(plan: Plan, tile: Tile, *, padding: bool = False) -> tuple[slice, slice]:
     """The rows and columns of a tile, in its own pixels, that lie nearest to it.
 
-    The areas of all tiles cover the picture once; what was added by padding belongs to none.
+    The areas of all tiles cover the picture once.
+
+    Args:
+        plan: the plan that the tile belongs to.
+        tile: the tile.
+        padding: whether what was added to the picture is covered as well; else it belongs to none.
     """
-    rows = _own(plan.tops, tile.row, tile.size[0], plan.height)
-    return rows, _own(plan.lefts, tile.column, tile.size[1], plan.width)
+    height, width = plan.padded if padding else (plan.height, plan.width)
+    rows = _own(plan.tops, tile.row, tile.size[0], height)
+    return rows, _own(plan.lefts, tile.column, tile.size[1], width)
 
 
 def _own(origins: tuple[int, ...], number: int, size: int, length: int) -> slice:

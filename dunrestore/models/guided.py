@@ -134,16 +134,24 @@ class Guided(nn.Module):
             assert convolution.bias is not None
             convolution.bias.zero_()
 
-    def count(self, x: Tensor, lost: Tensor | None, parts: Sequence[Part]) -> Tensor:
-        """``count_colours`` of parts of a picture, summed up.
+    def look(
+        self, x: Tensor, lost: Tensor | None, parts: Sequence[Part]
+    ) -> tuple[Tensor, Tensor | None]:
+        """What must be known of all parts of a picture before one is restored.
 
         Args:
             x: (B, 3, H, W).
             lost: as in ``forward``.
             parts: what of the picture each shows.
+
+        Returns:
+            ``count_colours`` of the parts, summed up, and the finder's logits (B, 1, H, W) in
+            float32, which ``forward`` takes; None if ``lost`` is given.
         """
-        likely = torch.sigmoid(self.finder(x).float()) if lost is None else lost
-        return torch.stack(list(map(count_colours, x, likely[:, 0], parts))).sum(0)
+        logits = self.finder(x).float() if lost is None else None
+        likely = torch.sigmoid(logits) if logits is not None else lost
+        assert likely is not None
+        return torch.stack(list(map(count_colours, x, likely[:, 0], parts))).sum(0), logits
 
     def forward(
         self,
@@ -151,6 +159,7 @@ class Guided(nn.Module):
         lost: Tensor | None = None,
         parts: Sequence[Part] | None = None,
         evidence: Evidence | None = None,
+        found: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Every stage, unclamped.
 
@@ -159,8 +168,9 @@ class Guided(nn.Module):
             lost: (B, 1, H, W) in [0, 1], a mask to use instead of the one that is found.
             parts: in eval mode what each of ``x`` shows; None for pictures without padding.
             evidence: what the colours of the whole picture tell; None for pictures as a whole.
+            found: (B, 1, H, W), the finder's logits, from ``look``; None to ask it.
         """
-        logits = self.finder(x)
+        logits: Tensor = self.finder(x) if found is None else found
         ground = None
         # Training asks the finder itself; work is counted on the meta device, which has no colours.
         if not self.training and not x.is_meta:

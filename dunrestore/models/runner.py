@@ -67,7 +67,8 @@ class Runner:
         window: side of the sliding window for instance statistics in pixels, or None for the
             published statistics over the whole input.
         evidence: what the colours of the whole picture tell a ``Guided`` network, if its tiles are
-            parts of one; see ``count``.
+            parts of one; see ``look``.
+        looked: whether the fourth channel of tiles is what ``look`` said of them.
     """
 
     network: nn.Module
@@ -75,6 +76,7 @@ class Runner:
     dtype: torch.dtype = torch.float32
     window: int | None = None
     evidence: Evidence | None = None
+    looked: bool = False
 
     def __post_init__(self) -> None:
         keep_freed_memory()
@@ -99,7 +101,7 @@ class Runner:
         Args:
             tiles: (B, H, W, 3), RGB in [0, 1], H and W multiples of ``size_multiple(network)``; for
                 a network that finds losses in a step of its own perhaps (B, H, W, 4), last 1 where
-                the picture is known to be lost and 0 elsewhere.
+                the picture is known to be lost and 0 elsewhere; see also ``looked``.
             parts: what of a picture each tile shows; None for pictures without padding.
 
         Returns:
@@ -118,36 +120,47 @@ class Runner:
             return self._fetched(change.permute(0, 2, 3, 1)), redone
 
     @torch.inference_mode()
-    def count(self, tiles: NDArray[np.float32], parts: Sequence[Part]) -> NDArray[np.float64]:
-        """What the colours of parts of a picture tell a ``Guided`` network: ``Guided.count``.
+    def look(
+        self, tiles: NDArray[np.float32], parts: Sequence[Part]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+        """What a ``Guided`` network must know of all parts of a picture: ``Guided.look``.
 
         Args:
             tiles: as in ``compute``.
             parts: as in ``compute``.
+
+        Returns:
+            The counts, and the finder's logits (B, H, W, 1) if it was asked.
         """
         with _copying(self.device):
             x = self._sent(tiles)
-        return in_turn(self.device, lambda: self._counted(x, parts)).cpu().numpy()
+        counts, logits = in_turn(self.device, lambda: self._looked(x, parts))
+        if logits is None:
+            return counts.cpu().numpy(), None
+        with _copying(self.device):
+            return counts.cpu().numpy(), self._fetched(logits.permute(0, 2, 3, 1))
 
     @torch.inference_mode()
-    def _counted(self, tiles: torch.Tensor, parts: Sequence[Part]) -> torch.Tensor:
+    def _looked(
+        self, tiles: torch.Tensor, parts: Sequence[Part]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         assert isinstance(self.network, Guided)
         x, lost = _split(tiles)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            return self.network.count(x, lost, parts)
+            return self.network.look(x, lost, parts)
 
     @torch.inference_mode()
     def _computed(
         self, tiles: torch.Tensor, parts: Sequence[Part] | None
     ) -> tuple[torch.Tensor, int]:
-        x, lost = _split(tiles)
+        x, given = _split(tiles)
         redone = 0
-        change = self._change(x, lost, parts, self.dtype)
+        change = self._change(x, given, parts, self.dtype)
         fault = fault_of(x, change, WILD if self.dtype == torch.float32 else DOUBTFUL)
         if fault and self.dtype != torch.float32:
             log.warning("a tile was %s in %s; computed again in float32", fault, self.dtype)
             redone = len(tiles)
-            change = self._change(x, lost, parts, torch.float32)
+            change = self._change(x, given, parts, torch.float32)
             fault = fault_of(x, change, WILD)
         if fault:
             raise OutputCheckError(
@@ -174,21 +187,22 @@ class Runner:
     def _change(
         self,
         x: torch.Tensor,
-        lost: torch.Tensor | None,
+        given: torch.Tensor | None,
         parts: Sequence[Part] | None,
         dtype: torch.dtype,
     ) -> torch.Tensor:
         guided = isinstance(self.network, Guided)
-        given = (lost, parts, self.evidence) if guided else ()
+        lost, found = (None, given) if self.looked else (given, None)
+        known = (lost, parts, self.evidence, found) if guided else ()
         # Autocast leaves the additions of pictures in float32, where 8 bits of mantissa would show.
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            stages = self.network(x, *given)
+            stages = self.network(x, *known)
         change = stages[-1].float().clamp(0, 1) - x
         return torch.cat([change, torch.sigmoid(stages[0].float())], dim=1) if guided else change
 
 
 def _split(tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Pictures (B, 3, H, W) and where they are known to be lost, of tiles (B, H, W, 3 or 4)."""
+    """Pictures (B, 3, H, W) and the fourth channel, if there is one, of tiles (B, H, W, 3 or 4)."""
     tiles = tiles.permute(0, 3, 1, 2)
     x = tiles[:, :3].contiguous(memory_format=torch.channels_last)
     return x, tiles[:, 3:].contiguous() if tiles.shape[1] > 3 else None

@@ -74,23 +74,31 @@ class Runners:
                 self.redone += redone
                 yield change
 
-    def counts(self, stacks: Iterable[Stack]) -> Generator[NDArray[np.float64], None, None]:
-        """What the colours of parts of a picture tell, as ``Runner.count`` returns it.
+    def looks(
+        self, stacks: Iterable[Stack]
+    ) -> Generator[tuple[NDArray[np.float64], NDArray[np.float32] | None], None, None]:
+        """What the network must know of all tiles of a picture, as ``Runner.look`` returns it.
 
         Args:
             stacks: as in ``changes``.
         """
-        return self._each(lambda runner: lambda stack: runner.count(*stack), stacks)
+        return self._each(lambda runner: lambda stack: runner.look(*stack), stacks)
 
     @property
     def looks_first(self) -> bool:
-        """Whether the network must know the colours of a whole picture before it sees a part."""
+        """Whether the network must look at the whole picture before it restores a part."""
         return isinstance(self._runners[0].network, Guided)
 
-    def know(self, evidence: Evidence | None) -> None:
-        """Let the network know what the colours of the picture tell, if tiles are parts of it."""
+    def know(self, evidence: Evidence | None, *, looked: bool) -> None:
+        """Let the network know of the picture whose tiles come next.
+
+        Args:
+            evidence: what its colours tell; None for a picture of a single tile.
+            looked: whether the tiles' fourth channel is what ``looks`` said of them.
+        """
         for runner in self._runners:
             runner.evidence = None if evidence is None else evidence.to(runner.device)
+            runner.looked = looked
 
     def _each(
         self, call_of: Callable[[Runner], Callable[[S], T]], items: Iterable[S]

@@ -14,6 +14,7 @@ from torch import nn
 
 from dunrestore.errors import MemoryExhaustedError, UsageError
 from dunrestore.imaging import tiling
+from dunrestore.imaging.rows import Rows, WritableRows
 from dunrestore.models.allocation import hand_back_memory
 from dunrestore.models.colours import Evidence, Part, number_of_counts
 from dunrestore.models.devices import (
@@ -279,14 +280,22 @@ def _changes(
             progress(done, plan.count, plan.height * plan.width)
 
     told(0)
-    evidence: Evidence | None = None
+    runners.know(None, looked=False)
     if runners.looks_first and plan.count > 1:
         counts = np.zeros(number_of_counts((plan.height, plan.width)))
-        for _, found in counted(runners, plan, pixels):
+        logits = np.empty((*plan.padded, 1), np.float32)
+        known = picture.shape[2] == 4
+        for batch, (found, seen) in looked(runners, plan, pixels):
             counts += found
+            if seen is not None:
+                put(logits, plan, batch, seen)
             told(0)
-        evidence = Evidence.of(torch.from_numpy(counts), (plan.height, plan.width))
-    runners.know(evidence)
+        runners.know(evidence_of(counts, plan), looked=not known)
+        if not known:
+
+            def pixels(tile: tiling.Tile) -> NDArray[np.float32]:
+                return with_channel(tiling.extract(picture, tile), logits, tile)
+
     done = 0
     for batch, changes in changed(runners, plan, pixels):
         yield from zip(batch, changes, strict=True)
@@ -298,20 +307,58 @@ Pixels = Callable[[tiling.Tile], NDArray[np.float32]]
 """The pixels (rows, columns, C) of a tile."""
 
 
-def counted(
+def looked(
     runners: Runners, plan: tiling.Plan, pixels: Pixels, first_row: int = 0
-) -> Iterator[tuple[list[tiling.Tile], NDArray[np.float64]]]:
-    """What the colours of a picture tell, batch by batch; to be summed up.
+) -> Iterator[tuple[list[tiling.Tile], tuple[NDArray[np.float64], NDArray[np.float32] | None]]]:
+    """What the network must know of a whole picture first, batch by batch; see ``Runner.look``.
 
     Args:
         runners: the network.
         plan: the tiles.
         pixels: of a tile.
         first_row: earlier rows of tiles are left out.
+
+    Yields:
+        Tiles, and their counts, which are to be summed up, and logits, which are to be ``put``.
     """
     todo = list(batches(plan, runners.batch_size, first_row))
-    with closing(runners.counts(_stacks(plan, todo, pixels))) as found:
+    with closing(runners.looks(_stacks(plan, todo, pixels))) as found:
         yield from zip(todo, found, strict=True)
+
+
+def put(
+    logits: WritableRows,
+    plan: tiling.Plan,
+    tiles: Sequence[tiling.Tile],
+    values: NDArray[np.float32],
+) -> None:
+    """Set what tiles are nearest to.
+
+    Args:
+        logits: (rows, columns, 1) of the padded picture: the padding of a picture is no mirror of
+            what was found in it.
+        plan: the plan that the tiles belong to.
+        tiles: some of its tiles.
+        values: (tiles, rows, columns, 1).
+    """
+    for tile, own in zip(tiles, values, strict=True):
+        rows, columns = tiling.own_area(plan, tile, padding=True)
+        part = logits[tile.top + rows.start : tile.top + rows.stop]
+        part[:, tile.left + columns.start : tile.left + columns.stop] = own[rows, columns]
+
+
+def with_channel(
+    pixels: NDArray[np.float32], logits: Rows, tile: tiling.Tile
+) -> NDArray[np.float32]:
+    """The pixels (rows, columns, C) of a tile, with one channel more from what was ``put``."""
+    rows, columns = tile.size
+    own = logits[tile.top : tile.top + rows][:, tile.left : tile.left + columns]
+    return np.concatenate([pixels, own], axis=2)
+
+
+def evidence_of(counts: NDArray[np.float64], plan: tiling.Plan) -> Evidence:
+    """What the colours of a picture tell."""
+    return Evidence.of(torch.from_numpy(counts), (plan.height, plan.width))
 
 
 def changed(

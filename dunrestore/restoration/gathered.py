@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dunrestore.imaging import tiling
@@ -17,9 +16,17 @@ from dunrestore.imaging.picture import Encoding
 from dunrestore.imaging.pixels import samples_to_rgb
 from dunrestore.imaging.rows import Rows, StoredRows, bands
 from dunrestore.imaging.tiling import Tile
-from dunrestore.models.colours import Evidence, number_of_counts
+from dunrestore.models.colours import number_of_counts
 from dunrestore.models.runners import Runners
-from dunrestore.restoration.change import Progress, changed, counted
+from dunrestore.restoration.change import (
+    Pixels,
+    Progress,
+    changed,
+    evidence_of,
+    looked,
+    put,
+    with_channel,
+)
 from dunrestore.restoration.work_folder import WorkFolder
 
 log = logging.getLogger(__name__)
@@ -75,11 +82,11 @@ class Gathering:
 
         told(done)
         window = _Window(self._scan, plan, self._work.array)
-        evidence: Evidence | None = None
-        if runners.looks_first and plan.count > 1:
-            counts = self._count(runners, plan, window, lambda: told(done))
-            evidence = Evidence.of(torch.from_numpy(counts), (plan.height, plan.width))
-        runners.know(evidence)
+        runners.know(None, looked=False)
+        if runners.looks_first and 1 < plan.count > done:
+            counts, logits = self._look(runners, plan, window.tile, lambda: told(done))
+            runners.know(evidence_of(counts, plan), looked=logits is not None)
+            window.logits = logits
         for batch, changes in changed(runners, plan, window.tile, finished):
             for tile, pixels in zip(batch, changes, strict=True):
                 tiling.add(change, plan, tile, pixels)
@@ -88,26 +95,38 @@ class Gathering:
                 self._finish_row(batch[-1].row, plan, change, runners.redone)
             told(done)
         window.delete()
+        self._work.delete(self._logits)
         return change
 
-    def _count(
-        self, runners: Runners, plan: tiling.Plan, window: "_Window", told: Callable[[], object]
-    ) -> NDArray[np.float64]:
-        """What the colours of the page tell; rows of tiles that were counted are not again."""
-        finished = len(list(self._work.notes(event="counted", page=self._name)))
-        name = f"{self._name}-counted-{{}}.npy".format
+    def _look(
+        self, runners: Runners, plan: tiling.Plan, pixels: Pixels, told: Callable[[], object]
+    ) -> tuple[NDArray[np.float64], Rows | None]:
+        """What is counted of all tiles and what the finder says, unless the losses are known.
+
+        Rows of tiles that were looked at are not looked at again.
+        """
+        logits = self._work.array(self._logits, (*plan.padded, 1), np.float32)
+        finished = len(list(self._work.notes(event="looked", page=self._name)))
+        name = f"{self._name}-counts-{{}}.npy".format
         counts = np.zeros(number_of_counts((plan.height, plan.width)))
         if finished:
             counts += self._work.load(name(finished))
-        for batch, found in counted(runners, plan, window.tile, finished):
+        for batch, (found, seen) in looked(runners, plan, pixels, finished):
             counts += found
+            if seen is not None:
+                put(logits, plan, batch, seen)
             if batch[-1].column == len(plan.lefts) - 1:
                 row = batch[-1].row
+                logits.flush()
                 self._work.save(name(row + 1), counts)
-                self._work.note({"event": "counted", "page": self._name, "row": row})
+                self._work.note({"event": "looked", "page": self._name, "row": row})
                 self._work.delete(name(row))
             told()
-        return counts
+        return counts, logits if self._scan.lost is None else None
+
+    @property
+    def _logits(self) -> str:
+        return f"{self._name}-logits"
 
     def _resume(self, runners: Runners, plan: tiling.Plan, change: StoredRows) -> int:
         """How many rows of tiles are finished; what an unfinished one left is undone."""
@@ -166,9 +185,11 @@ class _Window:
         shape = (2 * plan.tile_size[0], *scan.samples.shape[1:])
         self._stored = make("window", shape, scan.samples.dtype)
         self._held = range(0)
+        self.logits: Rows | None = None
+        """What the network's finder said of the padded page, (rows, columns, 1)."""
 
     def tile(self, tile: Tile) -> NDArray[np.float32]:
-        """The pixels (rows, columns, 3) of a tile; 4 with what is known to be lost."""
+        """The pixels (rows, columns, 3) of a tile; 4 with what is known of them."""
         rows, columns = tiling.places(tile, *self._scan.samples.shape[:2])
         ends = (rows.start, rows.stop) if isinstance(rows, slice) else (rows.min(), rows.max() + 1)
         needed = range(*map(int, ends))
@@ -176,6 +197,8 @@ class _Window:
             self._move(needed)
         inside = slice(0, len(needed)) if isinstance(rows, slice) else rows - needed.start
         rgb = samples_to_rgb(self._stored[:][inside][:, columns], self._scan.encoding)
+        if self.logits is not None:
+            return with_channel(rgb, self.logits, tile)
         if self._scan.lost is None:
             return rgb
         lost = self._scan.lost[needed.start : needed.stop][inside][:, columns, None]

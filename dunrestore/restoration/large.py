@@ -31,7 +31,7 @@ from dunrestore.restoration.work_folder import WorkFolder
 
 BYTES_PER_PIXEL = 12 + 4 + 1 + 1
 """On the disk: the change, the probability of damage or the averaged change, the damage, and what
-is taken as lost; the restored samples come on top."""
+is taken as lost. The restored samples come on top, or before them what the finder said."""
 
 
 def streams(document: Document, options: RestoreOptions) -> bool:
@@ -46,7 +46,7 @@ def work_bytes(pixels: int, sample_bytes: int) -> int:
         pixels: of all pages.
         sample_bytes: of all their samples, decoded.
     """
-    return pixels * BYTES_PER_PIXEL + sample_bytes
+    return pixels * BYTES_PER_PIXEL + max(sample_bytes, 2 * pixels)
 
 
 def restore_large(work: Work, progress: Progress | None) -> Work:

@@ -101,11 +101,11 @@ def test_outer_part_of_an_overlap_is_discarded():
 
 
 @settings(deadline=None)
-@given(plans())
-def test_own_areas_cover_the_picture_once(plan):
-    times = np.zeros((plan.height, plan.width), int)
+@given(plans(), st.booleans())
+def test_own_areas_cover_the_picture_once(plan, padding):
+    times = np.zeros(plan.padded if padding else (plan.height, plan.width), int)
     for tile in plan.tiles():
-        rows, columns = tiling.own_area(plan, tile)
+        rows, columns = tiling.own_area(plan, tile, padding=padding)
         assert 0 <= rows.start <= rows.stop <= tile.size[0]
         assert 0 <= columns.start <= columns.stop <= tile.size[1]
         times[tile.top :, tile.left :][rows, columns] += 1

@@ -146,11 +146,14 @@ def test_a_part_with_the_evidence_of_the_whole_is_as_in_the_whole():
     x, _ = scan_with_a_loss()
     with torch.no_grad():
         whole, *_ = network(x[None])
-        evidence = Evidence.of(network.count(x[None], None, [WHOLE]), SIZE)
+        counts, logits = network.look(x[None], None, [WHOLE])
+        evidence = Evidence.of(counts, SIZE)
         upper = Part(SIZE, 0, 0, (slice(0, 32), slice(0, 64)))
-        part, *_ = network(x[None, :, :32], parts=[upper], evidence=evidence)
+        part, *_ = network(x[None, :, :32], None, [upper], evidence)
+        seen, *_ = network(x[None, :, :32], None, [upper], evidence, logits[..., :32, :])
         alone, *_ = network(x[None, :, :32])
     assert torch.equal(part, whole[..., :32, :])
+    assert torch.equal(seen, part)
     assert not torch.equal(alone, part)
 
 

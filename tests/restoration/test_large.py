@@ -407,7 +407,7 @@ def test_an_interrupted_picture_goes_on_at_the_last_finished_row(monkeypatch, tm
 
 
 @pytest.mark.parametrize("batches", [1, 3, 4, 9])
-def test_interrupted_while_it_looks_at_the_colours(monkeypatch, tmp_path, batches):
+def test_interrupted_while_it_looks_at_the_whole(monkeypatch, tmp_path, batches):
     path, guided = make_tiff(tmp_path / "in.tif"), network("guided").eval()
     guided.finder = WhiteIsLost()
     model = Model("random", "guided", guided, {}, "0" * 64, Path("random"))
@@ -426,11 +426,11 @@ def test_interrupted_while_it_looks_at_the_colours(monkeypatch, tmp_path, batche
     asked, job = RestoreOptions(**options), Job(path, tmp_path / "out.tif")
     with pytest.raises(Stop):
         restore_file(job, model, asked, FileOptions(), progress)
-    counted, count = [], guided.count
-    monkeypatch.setattr(guided, "count", lambda *seen: counted.append(seen) or count(*seen))
+    looks, look = [], guided.look
+    monkeypatch.setattr(guided, "look", lambda *seen: looks.append(seen) or look(*seen))
     assert restored(tmp_path, path, model, options) == wanted
     across, down = 4, 4
-    assert len(counted) == across * (down - batches // across)
+    assert len(looks) == across * (down - batches // across)
 
 
 def test_work_for_something_else_is_not_gone_on_with(monkeypatch, tmp_path):
