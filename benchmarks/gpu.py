@@ -111,7 +111,7 @@ def measure(name, side, tiles, rate, profile):
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     runners = Runners(network, [CUDA], torch.bfloat16, WINDOW)
-    stack = np.repeat(picture[None], tiles, axis=0), [Part.whole(side, side)] * tiles
+    stack = np.repeat(picture[None], tiles, axis=0), [Part.whole(side, side)] * tiles, None
     ours = seconds(lambda: deque(runners.changes([stack] * STACKS), 0)) / STACKS
     batch = x.repeat(tiles, 1, 1, 1).contiguous(memory_format=torch.channels_last)
 

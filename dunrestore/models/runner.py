@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -68,7 +68,6 @@ class Runner:
             published statistics over the whole input.
         evidence: what the colours of the whole picture tell a ``Guided`` network, if its tiles are
             parts of one; see ``look``.
-        looked: whether the fourth channel of tiles is what ``look`` said of them.
     """
 
     network: nn.Module
@@ -76,7 +75,6 @@ class Runner:
     dtype: torch.dtype = torch.float32
     window: int | None = None
     evidence: Evidence | None = None
-    looked: bool = False
 
     def __post_init__(self) -> None:
         keep_freed_memory()
@@ -91,7 +89,10 @@ class Runner:
 
     @torch.inference_mode()
     def compute(
-        self, tiles: NDArray[np.float32], parts: Sequence[Part] | None = None
+        self,
+        tiles: NDArray[np.float32],
+        parts: Sequence[Part] | None = None,
+        found: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.float32], int]:
         """The change that the network proposes, and where it found damage if it says so itself.
 
@@ -101,8 +102,9 @@ class Runner:
         Args:
             tiles: (B, H, W, 3), RGB in [0, 1], H and W multiples of ``size_multiple(network)``; for
                 a network that finds losses in a step of its own perhaps (B, H, W, 4), last 1 where
-                the picture is known to be lost and 0 elsewhere; see also ``looked``.
+                the picture is known to be lost and 0 elsewhere.
             parts: what of a picture each tile shows; None for pictures without padding.
+            found: (B, H, W, 1), the logits that ``look`` returned for them.
 
         Returns:
             (B, H, W, 3): what to add to ``tiles``; the sum lies in [0, 1]. From a network that
@@ -115,7 +117,8 @@ class Runner:
         """
         with _copying(self.device):
             x = self._sent(tiles)
-        change, redone = in_turn(self.device, lambda: self._computed(x, parts))
+            logits = None if found is None else self._sent(found).permute(0, 3, 1, 2)
+        change, redone = in_turn(self.device, lambda: self._computed(x, parts, logits))
         with _copying(self.device):
             return self._fetched(change.permute(0, 2, 3, 1)), redone
 
@@ -151,16 +154,16 @@ class Runner:
 
     @torch.inference_mode()
     def _computed(
-        self, tiles: torch.Tensor, parts: Sequence[Part] | None
+        self, tiles: torch.Tensor, parts: Sequence[Part] | None, found: torch.Tensor | None
     ) -> tuple[torch.Tensor, int]:
-        x, given = _split(tiles)
-        redone = 0
-        change = self._change(x, given, parts, self.dtype)
+        x, lost = _split(tiles)
+        known, redone = (lost, parts, self.evidence, found), 0
+        change = self._change(x, known, self.dtype)
         fault = fault_of(x, change, WILD if self.dtype == torch.float32 else DOUBTFUL)
         if fault and self.dtype != torch.float32:
             log.warning("a tile was %s in %s; computed again in float32", fault, self.dtype)
             redone = len(tiles)
-            change = self._change(x, given, parts, torch.float32)
+            change = self._change(x, known, torch.float32)
             fault = fault_of(x, change, WILD)
         if fault:
             raise OutputCheckError(
@@ -184,25 +187,17 @@ class Runner:
         torch.cuda.current_stream(self.device).synchronize()  # nor may it be freed before
         return host.numpy()
 
-    def _change(
-        self,
-        x: torch.Tensor,
-        given: torch.Tensor | None,
-        parts: Sequence[Part] | None,
-        dtype: torch.dtype,
-    ) -> torch.Tensor:
+    def _change(self, x: torch.Tensor, known: tuple[Any, ...], dtype: torch.dtype) -> torch.Tensor:
         guided = isinstance(self.network, Guided)
-        lost, found = (None, given) if self.looked else (given, None)
-        known = (lost, parts, self.evidence, found) if guided else ()
         # Autocast leaves the additions of pictures in float32, where 8 bits of mantissa would show.
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            stages = self.network(x, *known)
+            stages = self.network(x, *known) if guided else self.network(x)
         change = stages[-1].float().clamp(0, 1) - x
         return torch.cat([change, torch.sigmoid(stages[0].float())], dim=1) if guided else change
 
 
 def _split(tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Pictures (B, 3, H, W) and the fourth channel, if there is one, of tiles (B, H, W, 3 or 4)."""
+    """Pictures (B, 3, H, W) and where they are known to be lost, of tiles (B, H, W, 3 or 4)."""
     tiles = tiles.permute(0, 3, 1, 2)
     x = tiles[:, :3].contiguous(memory_format=torch.channels_last)
     return x, tiles[:, 3:].contiguous() if tiles.shape[1] > 3 else None

@@ -21,8 +21,9 @@ from dunrestore.models.runner import Runner
 S = TypeVar("S")
 T = TypeVar("T")
 
-Stack = tuple[NDArray[np.float32], Sequence[Part]]
-"""Tiles that are computed together, and what of a picture each shows."""
+Stack = tuple[NDArray[np.float32], Sequence[Part], NDArray[np.float32] | None]
+"""What ``Runner.compute`` takes: tiles that are computed together, what of a picture each shows,
+and what the network found in them when it looked at the whole."""
 
 LANES = 2
 """Threads that feed a GPU: while one's tiles are computed the other's are copied."""
@@ -82,23 +83,21 @@ class Runners:
         Args:
             stacks: as in ``changes``.
         """
-        return self._each(lambda runner: lambda stack: runner.look(*stack), stacks)
+        return self._each(lambda runner: lambda stack: runner.look(*stack[:2]), stacks)
 
     @property
     def looks_first(self) -> bool:
         """Whether the network must look at the whole picture before it restores a part."""
         return isinstance(self._runners[0].network, Guided)
 
-    def know(self, evidence: Evidence | None, *, looked: bool) -> None:
+    def know(self, evidence: Evidence | None) -> None:
         """Let the network know of the picture whose tiles come next.
 
         Args:
             evidence: what its colours tell; None for a picture of a single tile.
-            looked: whether the tiles' fourth channel is what ``looks`` said of them.
         """
         for runner in self._runners:
             runner.evidence = None if evidence is None else evidence.to(runner.device)
-            runner.looked = looked
 
     def _each(
         self, call_of: Callable[[Runner], Callable[[S], T]], items: Iterable[S]

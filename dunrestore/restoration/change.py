@@ -280,24 +280,20 @@ def _changes(
             progress(done, plan.count, plan.height * plan.width)
 
     told(0)
-    runners.know(None, looked=False)
+    logits: NDArray[np.float32] | None = None
+    runners.know(None)
     if runners.looks_first and plan.count > 1:
         counts = np.zeros(number_of_counts((plan.height, plan.width)))
-        logits = np.empty((*plan.padded, 1), np.float32)
-        known = picture.shape[2] == 4
-        for batch, (found, seen) in looked(runners, plan, pixels):
+        if picture.shape[2] == 3:
+            logits = np.empty((*plan.padded, 1), np.float32)
+        for batch, found, seen in looked(runners, plan, pixels):
             counts += found
-            if seen is not None:
+            if logits is not None and seen is not None:
                 put(logits, plan, batch, seen)
             told(0)
-        runners.know(evidence_of(counts, plan), looked=not known)
-        if not known:
-
-            def pixels(tile: tiling.Tile) -> NDArray[np.float32]:
-                return with_channel(tiling.extract(picture, tile), logits, tile)
-
+        runners.know(evidence_of(counts, plan))
     done = 0
-    for batch, changes in changed(runners, plan, pixels):
+    for batch, changes in changed(runners, plan, pixels, logits):
         yield from zip(batch, changes, strict=True)
         done += len(batch)
         told(done)
@@ -309,7 +305,7 @@ Pixels = Callable[[tiling.Tile], NDArray[np.float32]]
 
 def looked(
     runners: Runners, plan: tiling.Plan, pixels: Pixels, first_row: int = 0
-) -> Iterator[tuple[list[tiling.Tile], tuple[NDArray[np.float64], NDArray[np.float32] | None]]]:
+) -> Iterator[tuple[list[tiling.Tile], NDArray[np.float64], NDArray[np.float32] | None]]:
     """What the network must know of a whole picture first, batch by batch; see ``Runner.look``.
 
     Args:
@@ -319,11 +315,12 @@ def looked(
         first_row: earlier rows of tiles are left out.
 
     Yields:
-        Tiles, and their counts, which are to be summed up, and logits, which are to be ``put``.
+        Tiles, their counts, which are to be summed up, and logits, which are to be ``put``.
     """
     todo = list(batches(plan, runners.batch_size, first_row))
-    with closing(runners.looks(_stacks(plan, todo, pixels))) as found:
-        yield from zip(todo, found, strict=True)
+    with closing(runners.looks(_stacks(plan, todo, pixels, None))) as found:
+        for batch, (counts, logits) in zip(todo, found, strict=True):
+            yield batch, counts, logits
 
 
 def put(
@@ -347,22 +344,17 @@ def put(
         part[:, tile.left + columns.start : tile.left + columns.stop] = own[rows, columns]
 
 
-def with_channel(
-    pixels: NDArray[np.float32], logits: Rows, tile: tiling.Tile
-) -> NDArray[np.float32]:
-    """The pixels (rows, columns, C) of a tile, with one channel more from what was ``put``."""
-    rows, columns = tile.size
-    own = logits[tile.top : tile.top + rows][:, tile.left : tile.left + columns]
-    return np.concatenate([pixels, own], axis=2)
-
-
 def evidence_of(counts: NDArray[np.float64], plan: tiling.Plan) -> Evidence:
     """What the colours of a picture tell."""
     return Evidence.of(torch.from_numpy(counts), (plan.height, plan.width))
 
 
 def changed(
-    runners: Runners, plan: tiling.Plan, pixels: Pixels, first_row: int = 0
+    runners: Runners,
+    plan: tiling.Plan,
+    pixels: Pixels,
+    logits: Rows | None = None,
+    first_row: int = 0,
 ) -> Iterator[tuple[list[tiling.Tile], NDArray[np.float32]]]:
     """The changes that a network proposes, batch by batch: (tiles, rows, columns, channels).
 
@@ -370,20 +362,27 @@ def changed(
         runners: the network.
         plan: the tiles.
         pixels: of a tile.
+        logits: what was ``put`` of all tiles; None if nothing was.
         first_row: earlier rows of tiles are left out.
     """
     todo = list(batches(plan, runners.batch_size, first_row))
-    with closing(runners.changes(_stacks(plan, todo, pixels))) as found:
+    with closing(runners.changes(_stacks(plan, todo, pixels, logits))) as found:
         yield from zip(todo, found, strict=True)
 
 
 def _stacks(
-    plan: tiling.Plan, todo: Iterable[list[tiling.Tile]], pixels: Pixels
+    plan: tiling.Plan, todo: Iterable[list[tiling.Tile]], pixels: Pixels, logits: Rows | None
 ) -> Iterator[Stack]:
     size = plan.height, plan.width
+    rows, columns = plan.tile_size
     for batch in todo:
         parts = [Part(size, one.top, one.left, tiling.own_area(plan, one)) for one in batch]
-        yield np.stack([pixels(tile) for tile in batch]), parts
+        found = None
+        if logits is not None:
+            own = [logits[one.top : one.top + rows] for one in batch]
+            own = [part[:, t.left : t.left + columns] for part, t in zip(own, batch, strict=True)]
+            found = np.stack(own)
+        yield np.stack([pixels(tile) for tile in batch]), parts, found
 
 
 def batches(plan: tiling.Plan, size: int, first_row: int = 0) -> Iterator[list[tiling.Tile]]:

@@ -25,7 +25,6 @@ from dunrestore.restoration.change import (
     evidence_of,
     looked,
     put,
-    with_channel,
 )
 from dunrestore.restoration.work_folder import WorkFolder
 
@@ -82,12 +81,12 @@ class Gathering:
 
         told(done)
         window = _Window(self._scan, plan, self._work.array)
-        runners.know(None, looked=False)
+        logits: Rows | None = None
+        runners.know(None)
         if runners.looks_first and 1 < plan.count > done:
             counts, logits = self._look(runners, plan, window.tile, lambda: told(done))
-            runners.know(evidence_of(counts, plan), looked=logits is not None)
-            window.logits = logits
-        for batch, changes in changed(runners, plan, window.tile, finished):
+            runners.know(evidence_of(counts, plan))
+        for batch, changes in changed(runners, plan, window.tile, logits, finished):
             for tile, pixels in zip(batch, changes, strict=True):
                 tiling.add(change, plan, tile, pixels)
             done += len(batch)
@@ -111,7 +110,7 @@ class Gathering:
         counts = np.zeros(number_of_counts((plan.height, plan.width)))
         if finished:
             counts += self._work.load(name(finished))
-        for batch, (found, seen) in looked(runners, plan, pixels, finished):
+        for batch, found, seen in looked(runners, plan, pixels, finished):
             counts += found
             if seen is not None:
                 put(logits, plan, batch, seen)
@@ -185,11 +184,9 @@ class _Window:
         shape = (2 * plan.tile_size[0], *scan.samples.shape[1:])
         self._stored = make("window", shape, scan.samples.dtype)
         self._held = range(0)
-        self.logits: Rows | None = None
-        """What the network's finder said of the padded page, (rows, columns, 1)."""
 
     def tile(self, tile: Tile) -> NDArray[np.float32]:
-        """The pixels (rows, columns, 3) of a tile; 4 with what is known of them."""
+        """The pixels (rows, columns, 3) of a tile; 4 with what is known to be lost."""
         rows, columns = tiling.places(tile, *self._scan.samples.shape[:2])
         ends = (rows.start, rows.stop) if isinstance(rows, slice) else (rows.min(), rows.max() + 1)
         needed = range(*map(int, ends))
@@ -197,8 +194,6 @@ class _Window:
             self._move(needed)
         inside = slice(0, len(needed)) if isinstance(rows, slice) else rows - needed.start
         rgb = samples_to_rgb(self._stored[:][inside][:, columns], self._scan.encoding)
-        if self.logits is not None:
-            return with_channel(rgb, self.logits, tile)
         if self._scan.lost is None:
             return rgb
         lost = self._scan.lost[needed.start : needed.stop][inside][:, columns, None]

@@ -176,7 +176,7 @@ def test_ctrl_c_while_a_device_works():
 
 def stacks(number):
     tiles = np.random.default_rng(0).random((number, 1, 48, 48, 3), np.float32)
-    return [(tile, [Part.whole(48, 48)]) for tile in tiles]
+    return [(tile, [Part.whole(48, 48)], None) for tile in tiles]
 
 
 def test_a_single_cpu_works_in_the_calling_thread_one_by_one():
@@ -211,7 +211,7 @@ def test_each_device_has_a_network_of_its_own():
     assert len({name for name, _ in used}) == 2
     assert threading.current_thread().name not in {name for _, name in used}
     assert len(network.shapes) == 3
-    for change, (tile, _) in zip(changes, stacks(6), strict=True):
+    for change, (tile, *_) in zip(changes, stacks(6), strict=True):
         np.testing.assert_array_equal(change, tile * np.float32(0.5) - tile)
 
 
