@@ -87,8 +87,9 @@ def plan(
             that allows, and as small as their number allows, so that little is computed twice;
             None for one tile that holds the whole picture.
         overlap: pixels that neighbouring tiles share at least, rounded up to ``multiple``.
-        multiple: sizes of tiles are multiples of this.
-        aligned: origins are multiples of this, unless tiles are too small; None for ``multiple``.
+        multiple: what the picture is padded to multiples of.
+        aligned: origins are multiples of this, and sizes of tiles less by a multiple of it than
+            the padded picture's, unless tiles are too small for that; None for ``multiple``.
 
     Raises:
         ValueError: if the overlap leaves no progress from one tile to the next.
@@ -112,10 +113,10 @@ def _cut(
     if length <= side:
         return length, (0,)
     fitting: list[tuple[int, int, int]] = []
-    for size in range(multiple, side + 1, multiple):
+    # The last tile ends where the padded picture does: every tile has the same size.
+    for size in range(length % aligned or aligned, side + 1, aligned):
         step = (size - shared) // aligned * aligned
-        # The last tile ends where the padded picture does: every tile has the same size.
-        if step > 0 and (length - size) % aligned == 0:
+        if step > 0:
             fitting.append((-(-(length - size) // step), size, step))
     if not fitting:
         return _cut(length, side, shared, multiple, multiple)

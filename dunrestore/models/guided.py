@@ -153,6 +153,16 @@ class Guided(nn.Module):
         assert likely is not None
         return torch.stack(list(map(count_colours, x, likely[:, 0], parts))).sum(0), logits
 
+    def _each(
+        self, x: Tensor, logits: Tensor, lost: Tensor | None, parts: Sequence[Part]
+    ) -> list[Evidence]:
+        """What the colours of pictures tell, of each by itself."""
+        likely = torch.sigmoid(logits.float()) if lost is None else lost
+        return [
+            Evidence.of(count_colours(one, own[0], part), part.picture).to(x.device)
+            for one, own, part in zip(x, likely, parts, strict=True)
+        ]
+
     def forward(
         self,
         x: Tensor,
@@ -175,11 +185,9 @@ class Guided(nn.Module):
         # Training asks the finder itself; work is counted on the meta device, which has no colours.
         if not self.training and not x.is_meta:
             parts = parts or [Part.whole(*x.shape[-2:])] * len(x)
-            likely = torch.sigmoid(logits.float()) if lost is None else lost
-            each = [
-                evidence or Evidence.of(count_colours(one, own[0], part), part.picture).to(x.device)
-                for one, own, part in zip(x, likely, parts, strict=True)
-            ]
+            each = (
+                [evidence] * len(x) if evidence is not None else self._each(x, logits, lost, parts)
+            )
             ground = torch.stack([one.ground for one in each])
             if lost is None:
                 logits = torch.stack(list(map(weigh_colours, x, logits, each, parts)))

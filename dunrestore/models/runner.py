@@ -125,7 +125,7 @@ class Runner:
     @torch.inference_mode()
     def look(
         self, tiles: NDArray[np.float32], parts: Sequence[Part]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None, int]:
         """What a ``Guided`` network must know of all parts of a picture: ``Guided.look``.
 
         Args:
@@ -133,24 +133,34 @@ class Runner:
             parts: as in ``compute``.
 
         Returns:
-            The counts, and the finder's logits (B, H, W, 1) if it was asked.
+            The counts; the finder's logits (B, H, W, 1) if it was asked; and how many of the tiles
+            were looked at again in float32.
+
+        Raises:
+            OutputCheckError: if the logits are not finite, in float32 either.
         """
         with _copying(self.device):
             x = self._sent(tiles)
-        counts, logits = in_turn(self.device, lambda: self._looked(x, parts))
+        counts, logits, redone = in_turn(self.device, lambda: self._looked(x, parts))
         if logits is None:
-            return counts.cpu().numpy(), None
+            return counts, None, redone
         with _copying(self.device):
-            return counts.cpu().numpy(), self._fetched(logits.permute(0, 2, 3, 1))
+            return counts, self._fetched(logits.permute(0, 2, 3, 1)), redone
 
     @torch.inference_mode()
     def _looked(
         self, tiles: torch.Tensor, parts: Sequence[Part]
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    ) -> tuple[NDArray[np.float64], torch.Tensor | None, int]:
         assert isinstance(self.network, Guided)
         x, lost = _split(tiles)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            return self.network.look(x, lost, parts)
+        for dtype in dict.fromkeys((self.dtype, torch.float32)):
+            with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+                counts, logits = self.network.look(x, lost, parts)
+            if logits is None or torch.isfinite(logits.sum()):
+                # Fetched here, where all that was computed is waited for.
+                return counts.cpu().numpy(), logits, len(tiles) if dtype != self.dtype else 0
+            log.warning("what was found in a tile was not finite in %s", dtype)
+        raise _faulty("not finite")
 
     @torch.inference_mode()
     def _computed(
@@ -166,9 +176,7 @@ class Runner:
             change = self._change(x, known, torch.float32)
             fault = fault_of(x, change, WILD)
         if fault:
-            raise OutputCheckError(
-                f"the network's output is {fault}", next_step="verify the model, or try another"
-            )
+            raise _faulty(fault)
         return change, redone
 
     def _sent(self, tiles: NDArray[np.float32]) -> torch.Tensor:
@@ -249,6 +257,12 @@ def _is_ready(network: nn.Module, device: torch.device) -> bool:
     return all(
         p.device == where and (p.ndim != 4 or p.is_contiguous(memory_format=torch.channels_last))
         for p in network.parameters()
+    )
+
+
+def _faulty(fault: str) -> OutputCheckError:
+    return OutputCheckError(
+        f"the network's output is {fault}", next_step="verify the model, or try another"
     )
 
 

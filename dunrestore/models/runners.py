@@ -83,7 +83,11 @@ class Runners:
         Args:
             stacks: as in ``changes``.
         """
-        return self._each(lambda runner: lambda stack: runner.look(*stack[:2]), stacks)
+        call = closing(self._each(lambda runner: lambda stack: runner.look(*stack[:2]), stacks))
+        with call as results:
+            for counts, logits, redone in results:
+                self.redone += redone
+                yield counts, logits
 
     @property
     def looks_first(self) -> bool:

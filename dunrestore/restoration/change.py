@@ -95,7 +95,7 @@ def propose(
     """
     size = (picture.shape[0], picture.shape[1])
 
-    def run(runners: Runners, plan: tiling.Plan) -> NDArray[np.float32]:
+    def run(runners: Runners, plan: tiling.Plan, _: int) -> NDArray[np.float32]:
         return _run(picture, runners, plan, progress)
 
     change, how = compute(run, size, network, options)
@@ -117,7 +117,7 @@ class Computed:
 
 
 def compute(
-    run: Callable[[Runners, tiling.Plan], T],
+    run: Callable[[Runners, tiling.Plan, int], T],
     size: tuple[int, int],
     network: nn.Module,
     options: RestoreOptions,
@@ -126,7 +126,7 @@ def compute(
     """Run a network on all tiles of a picture; with smaller ones when memory runs out.
 
     Args:
-        run: computes the tiles of a plan.
+        run: computes the tiles of a plan that was made for tiles of so many pixels.
         size: (rows, columns) of the picture.
         network: a restoring network.
         options: tiles, device and precision.
@@ -153,7 +153,7 @@ def compute(
             network, devices, dtype, max(plan.tile_size)
         )
         try:
-            result = run(runners, plan)
+            result = run(runners, plan, tile)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -240,7 +240,8 @@ def plan_tiles(
         )
     else:
         overlap = options.overlap
-    aligned = origin_multiple(network)
+    # What is cut so small comes out otherwise in any case, and steps of 64 would make it dear.
+    aligned = origin_multiple(network) if side >= 2 * OVERLAP else multiple
     plan = tiling.plan(*size, tile=tile, overlap=overlap, multiple=multiple, aligned=aligned)
     return plan, overlap
 
@@ -284,7 +285,7 @@ def _changes(
     runners.know(None)
     if runners.looks_first and plan.count > 1:
         counts = np.zeros(number_of_counts((plan.height, plan.width)))
-        if picture.shape[2] == 3:
+        if picture.shape[2] == 3:  # else the losses are known
             logits = np.empty((*plan.padded, 1), np.float32)
         for batch, found, seen in looked(runners, plan, pixels):
             counts += found

@@ -60,19 +60,22 @@ class Gathering:
         """How an earlier run computed the page, as far as it came; empty without one."""
         return next(self._work.notes(event="plan", page=self._name), {})
 
-    def run(self, runners: Runners, plan: tiling.Plan, progress: Progress | None) -> StoredRows:
+    def run(
+        self, runners: Runners, plan: tiling.Plan, side: int, progress: Progress | None
+    ) -> StoredRows:
         """Compute all tiles, or those that are still to be computed.
 
         Args:
             runners: the network.
             plan: the tiles.
+            side: what tiles it was made for, in pixels.
             progress: told of the tiles that were there already, then of each finished batch.
 
         Returns:
             (H, W, channels) float32, as ``Runner.change`` gives it, blended.
         """
         change = self._work.array(f"{self._name}-change", self._shape, np.float32)
-        finished = self._resume(runners, plan, change)
+        finished = self._resume(runners, plan, side, change)
         done = finished * len(plan.lefts)
 
         def told(done: int) -> None:
@@ -83,7 +86,7 @@ class Gathering:
         window = _Window(self._scan, plan, self._work.array)
         logits: Rows | None = None
         runners.know(None)
-        if runners.looks_first and 1 < plan.count > done:
+        if runners.looks_first and plan.count > 1 and finished < len(plan.tops):
             counts, logits = self._look(runners, plan, window.tile, lambda: told(done))
             runners.know(evidence_of(counts, plan))
         for batch, changes in changed(runners, plan, window.tile, logits, finished):
@@ -104,34 +107,41 @@ class Gathering:
 
         Rows of tiles that were looked at are not looked at again.
         """
-        logits = self._work.array(self._logits, (*plan.padded, 1), np.float32)
-        finished = len(list(self._work.notes(event="looked", page=self._name)))
+        logits: StoredRows | None = None
+        if self._scan.lost is None:
+            logits = self._work.array(self._logits, (*plan.padded, 1), np.float32)
+        notes = list(self._work.notes(event="looked", page=self._name))
+        finished = len(notes)
         name = f"{self._name}-counts-{{}}.npy".format
         counts = np.zeros(number_of_counts((plan.height, plan.width)))
-        if finished:
+        if notes:
             counts += self._work.load(name(finished))
+            runners.redone = max(notes[-1]["redone"], runners.redone)
         for batch, found, seen in looked(runners, plan, pixels, finished):
             counts += found
-            if seen is not None:
+            if logits is not None and seen is not None:
                 put(logits, plan, batch, seen)
             if batch[-1].column == len(plan.lefts) - 1:
                 row = batch[-1].row
-                logits.flush()
+                if logits is not None:
+                    logits.flush()
                 self._work.save(name(row + 1), counts)
-                self._work.note({"event": "looked", "page": self._name, "row": row})
+                note = {"event": "looked", "row": row, "redone": runners.redone}
+                self._work.note({**note, "page": self._name})
                 self._work.delete(name(row))
             told()
-        return counts, logits if self._scan.lost is None else None
+        return counts, logits
 
     @property
     def _logits(self) -> str:
         return f"{self._name}-logits"
 
-    def _resume(self, runners: Runners, plan: tiling.Plan, change: StoredRows) -> int:
+    def _resume(self, runners: Runners, plan: tiling.Plan, side: int, change: StoredRows) -> int:
         """How many rows of tiles are finished; what an unfinished one left is undone."""
         wanted = {
             "event": "plan",
             "page": self._name,
+            "side": side,
             "tile_size": list(plan.tile_size),
             "tops": list(plan.tops),
             "lefts": list(plan.lefts),

@@ -46,7 +46,7 @@ def work_bytes(pixels: int, sample_bytes: int) -> int:
         pixels: of all pages.
         sample_bytes: of all their samples, decoded.
     """
-    return pixels * BYTES_PER_PIXEL + max(sample_bytes, 2 * pixels)
+    return pixels * BYTES_PER_PIXEL + max(sample_bytes, 3 * pixels)
 
 
 def restore_large(work: Work, progress: Progress | None) -> Work:
@@ -175,11 +175,11 @@ class _Large:
         tile: int | None = None
         if begun.get("device") == choose_devices(options.device)[0].type:
             # Chosen afresh, tiles and precision could come out otherwise.
-            tile = max(begun["tile_size"])
+            tile = begun["side"]
             named = {str(dtype).removeprefix("torch."): name for name, dtype in DTYPES.items()}
             options = replace(options, precision=named[begun["precision"]])
         return compute(
-            lambda runners, plan: gathering.run(runners, plan, self._progress),
+            lambda runners, plan, side: gathering.run(runners, plan, side, self._progress),
             (scan.samples.shape[0], scan.samples.shape[1]),
             self._network,
             options,

@@ -23,7 +23,6 @@ SPREAD = 1.5
 _REACH = int(4 * SPREAD + 0.5)
 """Rows beside a pixel that its average depends on, as scipy cuts the bell off."""
 
-
 _BAND = 16
 """Rows that are worked on together: what is computed in between stays in the processor's caches."""
 

@@ -32,7 +32,7 @@ from dunrestore.models.edsr import EDSRConfig
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINet, HINetConfig
 from dunrestore.provenance import record
-from dunrestore.restoration import masks, source, work_folder
+from dunrestore.restoration import change, masks, source, work_folder
 from dunrestore.restoration.file import restore_file
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
@@ -406,31 +406,55 @@ def test_an_interrupted_picture_goes_on_at_the_last_finished_row(monkeypatch, tm
     assert len(model.network.shapes) == across * (down - tiles // across)
 
 
-@pytest.mark.parametrize("batches", [1, 3, 4, 9])
-def test_interrupted_while_it_looks_at_the_whole(monkeypatch, tmp_path, batches):
-    path, guided = make_tiff(tmp_path / "in.tif"), network("guided").eval()
+def guided_model():
+    guided = network("guided").eval()
     guided.finder = WhiteIsLost()
-    model = Model("random", "guided", guided, {}, "0" * 64, Path("random"))
+    return Model("random", "guided", guided, {}, "0" * 64, Path("random"))
+
+
+def stopped_when(when, monkeypatch, tmp_path, path, model, options):
+    """Run until ``when`` says so of the tiles that are done and the times that was told."""
+    told = itertools.count()
+
+    def progress(done, _total, _pixels):
+        if when(done, next(told)):
+            raise Stop
+
+    on_disk(monkeypatch, True)
+    asked, job = RestoreOptions(**options), Job(path, tmp_path / "out.tif")
+    with pytest.raises(Stop):
+        restore_file(job, model, asked, FileOptions(), progress)
+
+
+@pytest.mark.parametrize("calls", [1, 3, 4, 9, 12, 13, 20])
+def test_a_model_that_looks_first_is_interrupted(monkeypatch, tmp_path, calls):
+    path, model = make_tiff(tmp_path / "in.tif"), guided_model()
     options = {"tile": 96, "device": "cpu", "precision": "fp32"}
     on_disk(monkeypatch, False)
     wanted = restored(tmp_path, path, model, options)
     (tmp_path / "out.tif").unlink()
-    on_disk(monkeypatch, True)
-    told = itertools.count()
-
-    def progress(done, _total, _pixels):
-        assert done == 0
-        if next(told) == batches:  # it is told of the beginning as well
-            raise Stop
-
-    asked, job = RestoreOptions(**options), Job(path, tmp_path / "out.tif")
-    with pytest.raises(Stop):
-        restore_file(job, model, asked, FileOptions(), progress)
-    looks, look = [], guided.look
-    monkeypatch.setattr(guided, "look", lambda *seen: looks.append(seen) or look(*seen))
+    stopped_when(lambda _, told: told == calls, monkeypatch, tmp_path, path, model, options)
+    looks, look = [], model.network.look
+    monkeypatch.setattr(model.network, "look", lambda *seen: looks.append(seen) or look(*seen))
     assert restored(tmp_path, path, model, options) == wanted
-    across, down = 4, 4
-    assert len(looks) == across * (down - batches // across)
+    across, down = 4, 3
+    assert len(looks) == across * max(down - calls // across, 0)
+
+
+@pytest.mark.parametrize("side", [84, 90, 100, 110])
+def test_automatic_tiles_are_cut_as_before_the_interruption(monkeypatch, tmp_path, side):
+    monkeypatch.setattr(change, "OVERLAP", 40)
+    monkeypatch.setattr(change, "OVERLAP_OF_GUIDED", 40)
+    monkeypatch.setattr(change, "common_tile", lambda *_: side)
+    path, model = make_tiff(tmp_path / "in.tif"), guided_model()
+    options = {"tile": None, "device": "cpu", "precision": "fp32"}
+    on_disk(monkeypatch, False)
+    wanted = restored(tmp_path, path, model, options)
+    (tmp_path / "out.tif").unlink()
+    assert wanted[1]["execution"]["tile"] == side
+    stopped_when(lambda done, _: done >= 5, monkeypatch, tmp_path, path, model, options)
+    monkeypatch.setattr(change, "common_tile", lambda *_: 10**6)  # there is more memory now
+    assert restored(tmp_path, path, model, options) == wanted
 
 
 def test_work_for_something_else_is_not_gone_on_with(monkeypatch, tmp_path):
