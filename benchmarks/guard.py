@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from startup import start_ratios
 
+from dunrestore.diagnosis.machine import UNITS
 from dunrestore.imaging import tiling
 from dunrestore.models import measurements
 from dunrestore.models.hinet import HINet, HINetConfig
@@ -93,7 +94,10 @@ def measure(rounds):
 
 
 def kind():
-    return f"{measurements.processor()[0]}, {platform.machine()}, {torch.get_num_threads()} threads"
+    """Processors of one name may differ in their units, and bfloat16 with them."""
+    name, units = measurements.processor()
+    own = " ".join(unit for unit in UNITS if unit in units)
+    return f"{name}, {platform.machine()}, {own}, {torch.get_num_threads()} threads"
 
 
 def moved(old, new):
