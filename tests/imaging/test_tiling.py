@@ -125,7 +125,8 @@ def test_origins_are_aligned_if_asked_for(length, tile):
     assert plan.padded == (plan.tops[-1] + size, 48) == plain.padded
     assert all(top % 64 == 0 for top in plan.tops)
     assert all(a + size - b >= 192 for a, b in itertools.pairwise(plan.tops))
-    assert count * size <= 1.34 * len(plain.tops) * plain.tile_size[0]  # nor are they much dearer
+    # Nor are they much dearer: at the worst 15/11, where 528 pixels are cut to 480.
+    assert 11 * count * size <= 15 * len(plain.tops) * plain.tile_size[0]
 
 
 def test_tiles_that_cannot_be_aligned_are_cut_without():
