@@ -18,14 +18,8 @@ from dunrestore.imaging.rows import Rows, StoredRows, bands
 from dunrestore.imaging.tiling import Tile
 from dunrestore.models.colours import number_of_counts
 from dunrestore.models.runners import Runners
-from dunrestore.restoration.change import (
-    Pixels,
-    Progress,
-    changed,
-    evidence_of,
-    looked,
-    put,
-)
+from dunrestore.restoration.change import Progress
+from dunrestore.restoration.tiles import Pixels, changed, evidence_of, looked, put
 from dunrestore.restoration.work_folder import WorkFolder
 
 log = logging.getLogger(__name__)
