@@ -1,6 +1,7 @@
 """The change that a network proposes for a whole picture, tile by tile."""
 
 import logging
+import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -47,6 +48,10 @@ LARGEST_BATCH = 4
 """Tiles that a GPU computes together: of the compact networks one keeps it waiting for commands."""
 MEMORY_SHARE = 0.5
 """Share of the free memory that automatic tiles may take."""
+
+_AT_WORK = threading.Semaphore(2)
+"""Pictures whose tiles are computed at the same time: one's go on while the other's are cut. More
+would keep step with each other, and leave a device idle together when their tiles are done."""
 
 Progress = Callable[[int, int, int], None]
 """Called with (tiles done, tiles in all, pixels of the picture)."""
@@ -152,7 +157,8 @@ def compute(
             network, devices, dtype, max(plan.tile_size)
         )
         try:
-            result = run(runners, plan, tile)
+            with _AT_WORK:
+                result = run(runners, plan, tile)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
