@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from startup import start_ratios
 
-from dunrestore.diagnosis.machine import UNITS
 from dunrestore.imaging import tiling
 from dunrestore.models import measurements
 from dunrestore.models.hinet import HINet, HINetConfig
@@ -94,10 +93,11 @@ def measure(rounds):
 
 
 def kind():
-    """Processors of one name may differ in their units, and bfloat16 with them."""
+    """Processors of one name may differ in their units for bfloat16."""
     name, units = measurements.processor()
-    own = " ".join(unit for unit in UNITS if unit in units)
-    return f"{name}, {platform.machine()}, {own}, {torch.get_num_threads()} threads"
+    own = " ".join(unit for unit in ("avx512_bf16", "amx_bf16", "bf16") if unit in units)
+    threads = torch.get_num_threads()
+    return f"{name}, {platform.machine()}, {own or 'no bfloat16'}, {threads} threads"
 
 
 def moved(old, new):

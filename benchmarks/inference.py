@@ -27,8 +27,9 @@ from dunrestore.models.devices import DTYPES
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINet, HINetConfig
 from dunrestore.models.normalisation import set_window
-from dunrestore.models.runner import Runner, size_multiple
-from dunrestore.restoration.change import LARGEST_TILE, OVERLAP, WINDOW
+from dunrestore.models.runner import Runner
+from dunrestore.restoration.change import LARGEST_TILE, WINDOW, plan_tiles
+from dunrestore.restoration.options import RestoreOptions
 
 CPU = torch.device("cpu")
 NETWORKS = {
@@ -62,10 +63,7 @@ def published(network: nn.Module, picture: np.ndarray) -> np.ndarray:
 def ours(runner: Runner, picture: np.ndarray, tile: int) -> np.ndarray:
     whole = max(picture.shape) <= tile
     set_window(runner.network, None if whole else WINDOW)
-    multiple = size_multiple(runner.network)
-    plan = tiling.plan(
-        *picture.shape[:2], tile=None if whole else tile, overlap=OVERLAP, multiple=multiple
-    )
+    plan, _ = plan_tiles(picture.shape[:2], runner.network, RestoreOptions(tile=tile), tile)
     changes = ((t, runner.change(tiling.extract(picture, t)[None])[0]) for t in plan.tiles())
     change = tiling.blend(plan, changes)[..., :3]
     return picture + change
@@ -168,10 +166,7 @@ def measure(name, precision, side, tile, threads, repeats) -> str:
 
 def ours_tile_share(side: int, tile: int, name: str) -> tuple[int, int]:
     """How many tiles our way computes, and their side."""
-    multiple = size_multiple(build(name))
-    plan = tiling.plan(
-        side, side, tile=None if side <= tile else tile, overlap=OVERLAP, multiple=multiple
-    )
+    plan, _ = plan_tiles((side, side), build(name), RestoreOptions(tile=tile), tile)
     return plan.count, plan.tile_size[0]
 
 

@@ -24,8 +24,6 @@ DAMAGES = (
     RECIPES["mural"],
     Recipe((Damage("random-walk", (0.15, 0.30), ("plaster",)),)),
 )
-
-
 BETWEEN = 576
 """From one tile's origin to the next one's; a multiple of what every model wants."""
 BESIDE = 20

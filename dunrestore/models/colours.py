@@ -23,7 +23,7 @@ CAUTION = math.log(0.99 / 0.01) - math.log(0.9 / 0.1)
 """Elsewhere a logit is lowered by so much that 0.99 becomes 0.9: what is sound stays as it is."""
 COARSE, FINE = 16, 64
 """Bins of the colour histograms, in each channel."""
-BELIEF = 300
+PRIOR = 300
 """Pixels that the coarse, smoothed histogram counts for beside the fine one's own."""
 
 
@@ -163,7 +163,7 @@ def _shares(counts: Tensor) -> Tensor:
     expected = (cube[0, 0] + 1e-5) / each**3
     for axis in range(3):
         expected = expected.repeat_interleave(each, axis)
-    return (counts + BELIEF * expected.flatten()) / (total + BELIEF)
+    return (counts + PRIOR * expected.flatten()) / (total + PRIOR)
 
 
 def weigh_colours(x: Tensor, logits: Tensor, evidence: Evidence, part: Part) -> Tensor:

@@ -153,10 +153,10 @@ class Guided(nn.Module):
         assert likely is not None
         return torch.stack(list(map(count_colours, x, likely[:, 0], parts))).sum(0), logits
 
-    def _each(
+    def _own(
         self, x: Tensor, logits: Tensor, lost: Tensor | None, parts: Sequence[Part]
     ) -> list[Evidence]:
-        """What the colours of pictures tell, of each by itself."""
+        """What the colours of each picture tell of itself."""
         likely = torch.sigmoid(logits.float()) if lost is None else lost
         return [
             Evidence.of(count_colours(one, own[0], part), part.picture).to(x.device)
@@ -185,9 +185,7 @@ class Guided(nn.Module):
         # Training asks the finder itself; work is counted on the meta device, which has no colours.
         if not self.training and not x.is_meta:
             parts = parts or [Part.whole(*x.shape[-2:])] * len(x)
-            each = (
-                [evidence] * len(x) if evidence is not None else self._each(x, logits, lost, parts)
-            )
+            each = [evidence] * len(x) if evidence else self._own(x, logits, lost, parts)
             ground = torch.stack([one.ground for one in each])
             if lost is None:
                 logits = torch.stack(list(map(weigh_colours, x, logits, each, parts)))

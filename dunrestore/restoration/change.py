@@ -15,7 +15,6 @@ from torch import nn
 from dunrestore.errors import MemoryExhaustedError, UsageError
 from dunrestore.imaging import tiling
 from dunrestore.models.allocation import hand_back_memory
-from dunrestore.models.colours import number_of_counts
 from dunrestore.models.devices import (
     choose_devices,
     choose_precision,
@@ -26,7 +25,7 @@ from dunrestore.models.guided import Guided
 from dunrestore.models.runner import in_turn, origin_multiple, size_multiple
 from dunrestore.models.runners import Runners
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.tiles import changed, evidence_of, looked, put
+from dunrestore.restoration.tiles import changed, evidence_of, looked, must_look, no_counts
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +49,8 @@ MEMORY_SHARE = 0.5
 """Share of the free memory that automatic tiles may take."""
 
 _AT_WORK = threading.Semaphore(2)
-"""Pictures whose tiles are computed at the same time: one's go on while the other's are cut. More
-would keep step with each other, and leave a device idle together when their tiles are done."""
+"""Pictures whose tiles are computed at the same time: one's go on while the other's are cut. If all
+took turns, all would be done with their tiles together, and leave the device idle."""
 
 Progress = Callable[[int, int, int], None]
 """Called with (tiles done, tiles in all, pixels of the picture)."""
@@ -288,14 +287,11 @@ def _changes(
     told(0)
     logits: NDArray[np.float32] | None = None
     runners.know(None)
-    if runners.looks_first and plan.count > 1:
-        counts = np.zeros(number_of_counts((plan.height, plan.width)))
+    if must_look(runners, plan):
+        counts = no_counts(plan)
         if picture.shape[2] == 3:  # else the losses are known
             logits = np.empty((*plan.padded, 1), np.float32)
-        for batch, found, seen in looked(runners, plan, pixels):
-            counts += found
-            if logits is not None and seen is not None:
-                put(logits, plan, batch, seen)
+        for _ in looked(runners, plan, pixels, counts, logits):
             told(0)
         runners.know(evidence_of(counts, plan))
     done = 0

@@ -16,10 +16,16 @@ from dunrestore.imaging.picture import Encoding
 from dunrestore.imaging.pixels import samples_to_rgb
 from dunrestore.imaging.rows import Rows, StoredRows, bands
 from dunrestore.imaging.tiling import Tile
-from dunrestore.models.colours import number_of_counts
 from dunrestore.models.runners import Runners
 from dunrestore.restoration.change import Progress
-from dunrestore.restoration.tiles import Pixels, changed, evidence_of, looked, put
+from dunrestore.restoration.tiles import (
+    Pixels,
+    changed,
+    evidence_of,
+    looked,
+    must_look,
+    no_counts,
+)
 from dunrestore.restoration.work_folder import WorkFolder
 
 log = logging.getLogger(__name__)
@@ -80,7 +86,7 @@ class Gathering:
         window = _Window(self._scan, plan, self._work.array)
         logits: Rows | None = None
         runners.know(None)
-        if runners.looks_first and plan.count > 1 and finished < len(plan.tops):
+        if must_look(runners, plan) and finished < len(plan.tops):
             counts, logits = self._look(runners, plan, window.tile, lambda: told(done))
             runners.know(evidence_of(counts, plan))
         for batch, changes in changed(runners, plan, window.tile, logits, finished):
@@ -107,21 +113,17 @@ class Gathering:
         notes = list(self._work.notes(event="looked", page=self._name))
         finished = len(notes)
         name = f"{self._name}-counts-{{}}.npy".format
-        counts = np.zeros(number_of_counts((plan.height, plan.width)))
+        counts = no_counts(plan)
         if notes:
             counts += self._work.load(name(finished))
             runners.redone = max(notes[-1]["redone"], runners.redone)
-        for batch, found, seen in looked(runners, plan, pixels, finished):
-            counts += found
-            if logits is not None and seen is not None:
-                put(logits, plan, batch, seen)
+        for batch in looked(runners, plan, pixels, counts, logits, finished):
             if batch[-1].column == len(plan.lefts) - 1:
                 row = batch[-1].row
                 if logits is not None:
                     logits.flush()
                 self._work.save(name(row + 1), counts)
-                note = {"event": "looked", "row": row, "redone": runners.redone}
-                self._work.note({**note, "page": self._name})
+                self._note_row("looked", row, runners.redone)
                 self._work.delete(name(row))
             told()
         return counts, logits
@@ -172,8 +174,11 @@ class Gathering:
             # The next row of tiles adds to these; should it be interrupted, they are needed again.
             shared = change[plan.tops[row + 1] : plan.tops[row] + plan.tile_size[0]]
             self._work.save(self._kept(row + 1), shared)
-        self._work.note({"event": "row", "page": self._name, "row": row, "redone": redone})
+        self._note_row("row", row, redone)
         self._work.delete(self._kept(row))
+
+    def _note_row(self, event: str, row: int, redone: int) -> None:
+        self._work.note({"event": event, "page": self._name, "row": row, "redone": redone})
 
     def _kept(self, row: int) -> str:
         return f"{self._name}-begun-{row}.npy"

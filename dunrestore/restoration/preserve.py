@@ -159,7 +159,7 @@ def _near(damaged: Rows, rows: slice, margin: int) -> tuple[NDArray[np.bool_], N
 
 
 def _spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """What lies within ``reach`` rows of the mask (h, w); several times as fast as a dilation."""
+    """What lies within ``reach`` rows of the mask (h, w); both ways twice as fast as a dilation."""
     spread = mask.copy()
     for distance in range(1, min(reach, len(mask) - 1) + 1):
         spread[distance:] |= mask[:-distance]

@@ -1,6 +1,6 @@
 """The tiles of a picture, batch by batch: first looked at, if a network must, then restored."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import groupby, islice
 
@@ -10,56 +10,66 @@ from numpy.typing import NDArray
 
 from dunrestore.imaging import tiling
 from dunrestore.imaging.rows import Rows, WritableRows
-from dunrestore.models.colours import Evidence, Part
+from dunrestore.models.colours import Evidence, Part, number_of_counts
 from dunrestore.models.runners import Runners, Stack
 
 Pixels = Callable[[tiling.Tile], NDArray[np.float32]]
 """The pixels (rows, columns, C) of a tile."""
 
 
+def must_look(runners: Runners, plan: tiling.Plan) -> bool:
+    """Whether all tiles must be looked at before the first one is restored."""
+    return runners.looks_first and plan.count > 1
+
+
+def no_counts(plan: tiling.Plan) -> NDArray[np.float64]:
+    """What ``looked`` begins to count with."""
+    return np.zeros(number_of_counts((plan.height, plan.width)))
+
+
 def looked(
-    runners: Runners, plan: tiling.Plan, pixels: Pixels, first_row: int = 0
-) -> Iterator[tuple[list[tiling.Tile], NDArray[np.float64], NDArray[np.float32] | None]]:
-    """What the network must know of a whole picture first, batch by batch; see ``Runner.look``.
+    runners: Runners,
+    plan: tiling.Plan,
+    pixels: Pixels,
+    counts: NDArray[np.float64],
+    logits: WritableRows | None,
+    first_row: int = 0,
+) -> Iterator[list[tiling.Tile]]:
+    """Look at tiles, batch by batch, and take in what the network must know of the picture.
 
     Args:
         runners: the network.
         plan: the tiles.
         pixels: of a tile.
+        counts: from ``no_counts``; what is counted of each batch is added.
+        logits: (rows, columns, 1) of the padded picture, where what the finder said is set; None if
+            it is not asked. The padding of a picture is no mirror of what was found in it.
         first_row: earlier rows of tiles are left out.
 
     Yields:
-        Tiles, their counts, which are to be summed up, and logits, which are to be ``put``.
+        The tiles of a batch, once they are taken in.
     """
     todo = list(batches(plan, runners.batch_size, first_row))
-    with closing(runners.looks(_stacks(plan, todo, pixels, None))) as found:
-        for batch, (counts, logits) in zip(todo, found, strict=True):
-            yield batch, counts, logits
+    with closing(runners.looks(_stacks(plan, todo, pixels, None))) as seen:
+        for batch, (some, found) in zip(todo, seen, strict=True):
+            counts += some
+            if logits is not None and found is not None:
+                for tile, own in zip(batch, found, strict=True):
+                    _put(logits, plan, tile, own)
+            yield batch
 
 
-def put(
-    logits: WritableRows,
-    plan: tiling.Plan,
-    tiles: Sequence[tiling.Tile],
-    values: NDArray[np.float32],
+def _put(
+    logits: WritableRows, plan: tiling.Plan, tile: tiling.Tile, found: NDArray[np.float32]
 ) -> None:
-    """Set what tiles are nearest to.
-
-    Args:
-        logits: (rows, columns, 1) of the padded picture: the padding of a picture is no mirror of
-            what was found in it.
-        plan: the plan that the tiles belong to.
-        tiles: some of its tiles.
-        values: (tiles, rows, columns, 1).
-    """
-    for tile, own in zip(tiles, values, strict=True):
-        rows, columns = tiling.own_area(plan, tile, padding=True)
-        part = logits[tile.top + rows.start : tile.top + rows.stop]
-        part[:, tile.left + columns.start : tile.left + columns.stop] = own[rows, columns]
+    """Set what a tile is nearest to."""
+    rows, columns = tiling.own_area(plan, tile, padding=True)
+    part = logits[tile.top + rows.start : tile.top + rows.stop]
+    part[:, tile.left + columns.start : tile.left + columns.stop] = found[rows, columns]
 
 
 def evidence_of(counts: NDArray[np.float64], plan: tiling.Plan) -> Evidence:
-    """What the colours of a picture tell."""
+    """What the colours of a picture tell, once all its tiles were ``looked`` at."""
     return Evidence.of(torch.from_numpy(counts), (plan.height, plan.width))
 
 
@@ -76,7 +86,7 @@ def changed(
         runners: the network.
         plan: the tiles.
         pixels: of a tile.
-        logits: what was ``put`` of all tiles; None if nothing was.
+        logits: what the finder said when all tiles were ``looked`` at; None to ask it.
         first_row: earlier rows of tiles are left out.
     """
     todo = list(batches(plan, runners.batch_size, first_row))
@@ -88,15 +98,15 @@ def _stacks(
     plan: tiling.Plan, todo: Iterable[list[tiling.Tile]], pixels: Pixels, logits: Rows | None
 ) -> Iterator[Stack]:
     size = plan.height, plan.width
-    rows, columns = plan.tile_size
     for batch in todo:
         parts = [Part(size, one.top, one.left, tiling.own_area(plan, one)) for one in batch]
-        found = None
-        if logits is not None:
-            own = [logits[one.top : one.top + rows] for one in batch]
-            own = [part[:, t.left : t.left + columns] for part, t in zip(own, batch, strict=True)]
-            found = np.stack(own)
+        found = None if logits is None else np.stack([_cut_out(logits, tile) for tile in batch])
         yield np.stack([pixels(tile) for tile in batch]), parts, found
+
+
+def _cut_out(padded: Rows, tile: tiling.Tile) -> NDArray[np.float32]:
+    rows, columns = tile.size
+    return padded[tile.top : tile.top + rows][:, tile.left : tile.left + columns]
 
 
 def batches(plan: tiling.Plan, size: int, first_row: int = 0) -> Iterator[list[tiling.Tile]]:

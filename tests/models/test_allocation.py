@@ -35,7 +35,7 @@ def run():
         y = y + layer(y)
 
 with torch.inference_mode():
-    run(), run()
+    run(), run(), run(), run(), run()  # until the heap has found its shape
     begun = faults()
     run()
 begun, before = faults() - begun, anonymous()
@@ -53,9 +53,7 @@ def measured(mode):
 
 @glibc
 def test_freed_blocks_are_used_again_and_handed_back_when_asked():
-    plain = measured("leave")
-    # Where the heap lies badly up to three of nine blocks do not fit together again.
-    kept = min((measured("keep") for _ in range(3)), key=lambda one: one["faults"])
+    plain, kept = measured("leave"), measured("keep")
     assert kept["kept"]
     assert kept["faults"] < 0.3 * plain["faults"]
     assert kept["returned"] > 20_000 > plain["returned"]

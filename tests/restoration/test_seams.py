@@ -47,7 +47,7 @@ def deviation(runner, height, width, tile, overlap):
 @given(
     height=st.integers(40, 330),
     width=st.integers(40, 330),
-    extra=st.integers(24, 90),
+    extra=st.integers(6, 60),
     more=st.integers(0, 30),
 )
 def test_with_enough_overlap_seams_are_below_half_a_step(runner, height, width, extra, more):
