@@ -5,6 +5,7 @@ import time
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from dunrestore.cli.bar import Bar
+from dunrestore.restoration.observer import Advance
 
 
 class RestoreProgress(Bar):
@@ -34,12 +35,14 @@ class RestoreProgress(Bar):
         shown = f"{self._started}/{self._pictures} {name}"
         self._bar.update(self._task, description=shown, tiles="", speed="")
 
-    def tiles(self, done: int, total: int, pixels: int) -> None:
-        """Say how many tiles of the page in hand, of ``pixels`` pixels, are done.
+    def advance(self, advance: Advance) -> None:
+        """Say how far the page in hand has come.
 
-        The first call for a page says how many an earlier run had done: none, or whole rows.
+        The first call for a page says how far an earlier run had come.
         """
-        share, megapixels = done / total, pixels / 1e6
+        share, megapixels = advance.share, advance.pixels / 1e6
+        looking = advance.looked is not None and advance.looked < advance.total
+        at = f"looking {advance.looked}" if looking else f"tile {advance.done}"
         if self._begins:
             self._there, self._begins = share, False
         elapsed = max(time.perf_counter() - self._start, 1e-9)
@@ -47,10 +50,10 @@ class RestoreProgress(Bar):
         self._bar.update(
             self._task,
             completed=self._finished + share,
-            tiles=f"tile {done}/{total}",
+            tiles=f"{at}/{advance.total}",
             speed=f"{speed:.2f} MP/s",
         )
-        if done == total:
+        if advance.done == advance.total:
             self._pixels += megapixels * (1 - self._there)
             self._begins = True
 

@@ -24,6 +24,7 @@ from dunrestore.models.devices import (
 from dunrestore.models.guided import Guided
 from dunrestore.models.runner import in_turn, origin_multiple, size_multiple
 from dunrestore.models.runners import Runners
+from dunrestore.restoration.observer import Advance
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.tiles import changed, evidence_of, looked, must_look, no_counts
 
@@ -52,8 +53,8 @@ _AT_WORK = threading.Semaphore(2)
 """Pictures whose tiles are computed at the same time: one's go on while the other's are cut. If all
 took turns, all would be done with their tiles together, and leave the device idle."""
 
-Progress = Callable[[int, int, int], None]
-"""Called with (tiles done, tiles in all, pixels of the picture)."""
+Progress = Callable[[Advance], object]
+"""Told how far a page has come."""
 
 
 @dataclass(frozen=True)
@@ -280,22 +281,26 @@ def _changes(
     def pixels(tile: tiling.Tile) -> NDArray[np.float32]:
         return tiling.extract(picture, tile)
 
-    def told(done: int) -> None:
-        if progress is not None:
-            progress(done, plan.count, plan.height * plan.width)
+    looks = must_look(runners, plan)
+    done, seen = 0, 0
 
-    told(0)
+    def tell() -> None:
+        if progress is not None:
+            pixels = plan.height * plan.width
+            progress(Advance(done, plan.count, pixels, seen if looks else None))
+
+    tell()
     logits: NDArray[np.float32] | None = None
     runners.know(None)
-    if must_look(runners, plan):
+    if looks:
         counts = no_counts(plan)
         if picture.shape[2] == 3:  # else the losses are known
             logits = np.empty((*plan.padded, 1), np.float32)
-        for _ in looked(runners, plan, pixels, counts, logits):
-            told(0)
+        for batch in looked(runners, plan, pixels, counts, logits):
+            seen += len(batch)
+            tell()
         runners.know(evidence_of(counts, plan))
-    done = 0
     for batch, changes in changed(runners, plan, pixels, logits):
         yield from zip(batch, changes, strict=True)
         done += len(batch)
-        told(done)
+        tell()

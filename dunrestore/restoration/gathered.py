@@ -18,6 +18,7 @@ from dunrestore.imaging.rows import Rows, StoredRows, bands
 from dunrestore.imaging.tiling import Tile
 from dunrestore.models.runners import Runners
 from dunrestore.restoration.change import Progress
+from dunrestore.restoration.observer import Advance
 from dunrestore.restoration.tiles import (
     Pixels,
     changed,
@@ -76,32 +77,35 @@ class Gathering:
         """
         change = self._work.array(f"{self._name}-change", self._shape, np.float32)
         finished = self._resume(runners, plan, side, change)
-        done = finished * len(plan.lefts)
+        looks = must_look(runners, plan)
+        across = len(plan.lefts)
+        done = finished * across
 
-        def told(done: int) -> None:
+        def tell(seen: int = plan.count) -> None:
             if progress is not None:
-                progress(done, plan.count, plan.height * plan.width)
+                pixels = plan.height * plan.width
+                progress(Advance(done, plan.count, pixels, seen if looks else None))
 
-        told(done)
+        tell(plan.count if finished else len(self._rows_looked_at()) * across)
         window = _Window(self._scan, plan, self._work.array)
         logits: Rows | None = None
         runners.know(None)
-        if must_look(runners, plan) and finished < len(plan.tops):
-            counts, logits = self._look(runners, plan, window.tile, lambda: told(done))
+        if looks and finished < len(plan.tops):
+            counts, logits = self._look(runners, plan, window.tile, tell)
             runners.know(evidence_of(counts, plan))
         for batch, changes in changed(runners, plan, window.tile, logits, finished):
             for tile, pixels in zip(batch, changes, strict=True):
                 tiling.add(change, plan, tile, pixels)
             done += len(batch)
-            if batch[-1].column == len(plan.lefts) - 1:
+            if batch[-1].column == across - 1:
                 self._finish_row(batch[-1].row, plan, change, runners.redone)
-            told(done)
+            tell()
         window.delete()
         self._work.delete(self._logits)
         return change
 
     def _look(
-        self, runners: Runners, plan: tiling.Plan, pixels: Pixels, told: Callable[[], object]
+        self, runners: Runners, plan: tiling.Plan, pixels: Pixels, tell: Callable[[int], object]
     ) -> tuple[NDArray[np.float64], Rows | None]:
         """What is counted of all tiles and what the finder says, unless the losses are known.
 
@@ -110,7 +114,7 @@ class Gathering:
         logits: StoredRows | None = None
         if self._scan.lost is None:
             logits = self._work.array(self._logits, (*plan.padded, 1), np.float32)
-        notes = list(self._work.notes(event="looked", page=self._name))
+        notes = self._rows_looked_at()
         finished = len(notes)
         name = f"{self._name}-counts-{{}}.npy".format
         counts = no_counts(plan)
@@ -125,8 +129,11 @@ class Gathering:
                 self._work.save(name(row + 1), counts)
                 self._note_row("looked", row, runners.redone)
                 self._work.delete(name(row))
-            told()
+            tell(batch[-1].row * len(plan.lefts) + batch[-1].column + 1)
         return counts, logits
+
+    def _rows_looked_at(self) -> list[dict[str, Any]]:
+        return list(self._work.notes(event="looked", page=self._name))
 
     @property
     def _logits(self) -> str:

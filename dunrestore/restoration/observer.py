@@ -1,7 +1,36 @@
 """Who is told how far a run has come."""
 
 import threading
+from dataclasses import dataclass
 from typing import Protocol
+
+LOOKING = 1 / 8
+"""Share of the time that looking at a page takes, measured with ``arin-guided``."""
+
+
+@dataclass(frozen=True)
+class Advance:
+    """How far a page has come.
+
+    Attributes:
+        done: tiles that are restored.
+        total: tiles in all.
+        pixels: of the page.
+        looked: tiles that are looked at, where all must be before the first one is restored.
+    """
+
+    done: int
+    total: int
+    pixels: int
+    looked: int | None = None
+
+    @property
+    def share(self) -> float:
+        """Of the whole work, from 0 to 1."""
+        restored = self.done / self.total
+        if self.looked is None:
+            return restored
+        return LOOKING * self.looked / self.total + (1 - LOOKING) * restored
 
 
 class Observer(Protocol):
@@ -11,8 +40,8 @@ class Observer(Protocol):
         """Another file is in hand."""
         ...
 
-    def tiles(self, done: int, total: int, pixels: int) -> None:
-        """So many tiles of a page of ``pixels`` pixels are done."""
+    def advance(self, advance: Advance) -> None:
+        """The page in hand has come so far; first told before its first tile."""
         ...
 
 
@@ -24,7 +53,7 @@ class Relay:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        self._kept: list[tuple[int, int, int]] = []
+        self._kept: list[Advance] = []
         self._in_front = False
         self._lock = threading.Lock()
 
@@ -32,14 +61,14 @@ class Relay:
         """The pictures before it are done."""
         with self._lock:
             self._observer.start_picture(name)
-            for event in self._kept:
-                self._observer.tiles(*event)
+            for advance in self._kept:
+                self._observer.advance(advance)
             self._in_front = True
 
-    def tiles(self, done: int, total: int, pixels: int) -> None:
+    def advance(self, advance: Advance) -> None:
         """See ``Observer``."""
         with self._lock:
             if self._in_front:
-                self._observer.tiles(done, total, pixels)
+                self._observer.advance(advance)
             else:
-                self._kept.append((done, total, pixels))
+                self._kept.append(advance)

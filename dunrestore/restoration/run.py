@@ -27,7 +27,7 @@ from dunrestore.restoration.file import FileResult, files_of, restore_opened, wr
 from dunrestore.restoration.folder import claimed, clear_unfinished
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.large import streams
-from dunrestore.restoration.observer import Observer, Relay
+from dunrestore.restoration.observer import Advance, Observer, Relay
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.recording import Work, wanted_options
 from dunrestore.restoration.source import FileOptions, Opened, open_file
@@ -223,10 +223,10 @@ class Run:
         """Restore a picture and begin to write it; False if the run was stopped meanwhile."""
         start = time.perf_counter()
 
-        def progress(done: int, total: int, pixels: int) -> None:
-            one.relay.tiles(done, total, pixels)
+        def progress(advance: Advance) -> None:
+            one.relay.advance(advance)
             one.clock.check(time.perf_counter() - start)
-            if self.stop.is_set() and done < total:
+            if self.stop.is_set() and advance.done < advance.total:
                 raise Stopped
 
         try:

@@ -35,6 +35,7 @@ from dunrestore.provenance import record
 from dunrestore.restoration import change, masks, source, work_folder
 from dunrestore.restoration.file import restore_file
 from dunrestore.restoration.jobs import Job
+from dunrestore.restoration.observer import LOOKING
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.source import FileOptions
 from tests.restoration.batches import EPOCH, toy_model, use_toy
@@ -298,8 +299,8 @@ def test_an_interrupted_jpeg_2000_goes_on(monkeypatch, tmp_path):
     on_disk(monkeypatch, True)
     model = toy_model()
 
-    def progress(done, _total, _pixels):
-        if done >= 8:
+    def progress(advance):
+        if advance.done >= 8:
             raise Stop
 
     asked = RestoreOptions(tile=96, device="cpu", precision="fp32")
@@ -377,8 +378,8 @@ class Stop(Exception):  # noqa: N818 - nothing went wrong
 def interrupted(monkeypatch, tmp_path, path, tiles, **options):
     """Run until so many tiles are done."""
 
-    def progress(done, _total, _pixels):
-        if done >= tiles:
+    def progress(advance):
+        if advance.done >= tiles:
             raise Stop
 
     on_disk(monkeypatch, True)
@@ -416,8 +417,8 @@ def stopped_when(when, monkeypatch, tmp_path, path, model, options):
     """Run until ``when`` says so of the tiles that are done and the times that was told."""
     told = itertools.count()
 
-    def progress(done, _total, _pixels):
-        if when(done, next(told)):
+    def progress(advance):
+        if when(advance.done, next(told)):
             raise Stop
 
     on_disk(monkeypatch, True)
@@ -439,6 +440,34 @@ def test_a_model_that_looks_first_is_interrupted(monkeypatch, tmp_path, calls):
     assert restored(tmp_path, path, model, options) == wanted
     across, down = 4, 3
     assert len(looks) == across * max(down - calls // across, 0)
+
+
+@pytest.mark.parametrize(("calls", "looked", "done"), [(6, 4, 0), (12, 12, 0), (17, 12, 4)])
+def test_what_an_interrupted_run_looked_at_is_told_first(
+    monkeypatch, tmp_path, calls, looked, done
+):
+    path, model = make_tiff(tmp_path / "in.tif"), guided_model()
+    options = {"tile": 96, "device": "cpu", "precision": "fp32"}
+    stopped_when(lambda _, told: told == calls, monkeypatch, tmp_path, path, model, options)
+    asked, told = RestoreOptions(**options), []
+    restore_file(Job(path, tmp_path / "out.tif"), model, asked, FileOptions(), told.append)
+    assert (told[0].looked, told[0].done) == (looked, done)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_looking_at_a_picture_is_told_as_a_part_of_the_work(monkeypatch, tmp_path, in_memory):
+    path, model = make_tiff(tmp_path / "in.tif"), guided_model()
+    on_disk(monkeypatch, not in_memory)
+    asked = RestoreOptions(tile=96, device="cpu", precision="fp32")
+    told = []
+    restore_file(Job(path, tmp_path / "out.tif"), model, asked, FileOptions(), told.append)
+    count = 4 * 3
+    each = [(seen, 0) for seen in range(count + 1)] + [(count, n + 1) for n in range(count)]
+    assert [(one.looked, one.done) for one in told] == each
+    assert {(one.total, one.pixels) for one in told} == {(count, 150 * 210)}
+    shares = [one.share for one in told]
+    assert (shares[0], shares[count], shares[-1]) == (0, LOOKING, 1)
+    assert shares == sorted(set(shares))
 
 
 @pytest.mark.parametrize("side", [84, 90, 100, 110])
@@ -502,8 +531,8 @@ from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.source import FileOptions
 from pathlib import Path
 source.IN_MEMORY = 0
-def progress(done, total, pixels):
-    if done == 6:
+def progress(advance):
+    if advance.done == 6:
         os.kill(os.getpid(), 9)
 restore_file(Job(Path(sys.argv[1]), Path(sys.argv[2])), toy_model(),
     RestoreOptions(tile=96, device="cpu", precision="fp32"), FileOptions(), progress)

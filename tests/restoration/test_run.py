@@ -21,6 +21,7 @@ from dunrestore.restoration import run as run_module
 from dunrestore.restoration.file import write_file
 from dunrestore.restoration.folder import LOCK
 from dunrestore.restoration.jobs import Job
+from dunrestore.restoration.observer import Advance
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.run import BatchOptions, Run
 from dunrestore.restoration.source import FileOptions
@@ -45,7 +46,7 @@ class Quiet:
     def start_picture(self, name):
         pass
 
-    def tiles(self, done, total, pixels):
+    def advance(self, advance):
         pass
 
 
@@ -356,8 +357,8 @@ def test_progress_is_told_picture_by_picture(scans, tmp_path, toy, several_at_on
         def start_picture(self, name):
             told.append((name,))
 
-        def tiles(self, done, total, pixels):
-            told.append((done, total, pixels))
+        def advance(self, advance):
+            told.append(advance)
 
     paths = [scans / name for name in NAMES]
     jobs = [Job(path, tmp_path / path.name) for path in paths]
@@ -366,7 +367,7 @@ def test_progress_is_told_picture_by_picture(scans, tmp_path, toy, several_at_on
     with Run(toy, options, FileOptions(), batch, None, Told()) as all_of_them:
         outcomes = list(all_of_them.restore(jobs))
     assert [outcome.job for outcome in outcomes] == jobs
-    each = [(0, 1, 24 * 32), (1, 1, 24 * 32)]
+    each = [Advance(0, 1, 24 * 32), Advance(1, 1, 24 * 32)]
     assert told == [event for path in paths for event in [(path.name,), *each]]
 
 

@@ -158,8 +158,8 @@ def test_automatic_tiles_fit_every_device(monkeypatch):
 
 
 def stop_after(tiles):
-    def progress(done, _total, _pixels):
-        if done >= tiles:
+    def progress(advance):
+        if advance.done >= tiles:
             raise Stopped
 
     return progress
