@@ -1,12 +1,14 @@
 """Peak memory and cost of a restoration against the size of the picture.
 
     python benchmarks/memory.py [--model NAME] [--precision fp32] [--megapixels 4 16 100 400]
+                                [--to png]
 
 Makes RGB TIFFs of 8 bits in tiles of 512 with losses, restores each on the CPU in a process of its
-own and deletes it again. Without --model a stand-in fills what is white: it costs next to nothing,
-so that everything around the network shows. Memory is above what the process took with the loaded
-model after a small picture: *resident* is all of it, *anonymous* what is not a part of a file that
-the system can drop at any time. Needs about 27 bytes of disk a pixel.
+own, to a file of the given kind, and deletes it again. Without --model a stand-in fills what is
+white: it costs next to nothing, so that everything around the network shows. Memory is above what
+the process took with the loaded model after a small picture: *resident* is all of it, *anonymous*
+what is not a part of a file that the system can drop at any time. Needs about 27 bytes of disk a
+pixel.
 """
 
 import argparse
@@ -110,19 +112,19 @@ def stand_in() -> Model:
 
 
 def measure(
-    folder: Path, model_name: str | None, precision: Precision, megapixels: float
+    folder: Path, model_name: str | None, precision: Precision, kind: str, megapixels: float
 ) -> dict[str, float]:
     model = stand_in() if model_name is None else load(model_name)
     options = RestoreOptions(device="cpu", precision=precision)
     file_options = FileOptions(overwrite=True)
     small, large = folder / "small.tif", folder / "large.tif"
     make_picture(small, 0.1)
-    restore_file(Job(small, folder / "small-out.tif"), model, options, file_options)
+    restore_file(Job(small, folder / f"small-out.{kind}"), model, options, file_options)
     make_picture(large, megapixels)
     os.sync()  # or writing the picture to the disk would count
     peaks = Peaks()
     start, start_cpu = time.perf_counter(), time.process_time()
-    result = restore_file(Job(large, folder / "large-out.tif"), model, options, file_options)
+    result = restore_file(Job(large, folder / f"large-out.{kind}"), model, options, file_options)
     seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     resident, anonymous = peaks.grown()
     return {
@@ -139,12 +141,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--to", default="tif", help="suffix of the output's name")
     parser.add_argument("--megapixels", type=float, nargs="+", default=[4, 16, 100, 400])
     parser.add_argument("--folder", type=Path, help="a disk with room; the temporary folder")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        given = (arguments.folder, arguments.model, arguments.precision)
+        given = (arguments.folder, arguments.model, arguments.precision, arguments.to)
         print(json.dumps(measure(*given, arguments.megapixels[0])))
         return
     print(
@@ -156,7 +159,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             model = ["--model", arguments.model] if arguments.model else []
             command = [sys.executable, __file__, "--one", "--folder", folder, *model]
-            command += ["--precision", arguments.precision]
+            command += ["--precision", arguments.precision, "--to", arguments.to]
             found = subprocess.run(
                 [*command, "--megapixels", str(megapixels)],
                 check=True,

@@ -21,7 +21,7 @@ from dunrestore.imaging.atomic import write_atomically
 from dunrestore.imaging.encoded import Encoded, read_encoded
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 from dunrestore.imaging.picture import Document, Format, Picture
-from dunrestore.imaging.rows import Make, bands
+from dunrestore.imaging.rows import Make, bands, temporary_rows
 from dunrestore.imaging.tiff_rows import TiffRows
 
 SUFFIXES: dict[str, Format] = {
@@ -150,7 +150,7 @@ _READERS: dict[bytes, Callable[[Encoded, float], Document]] = {
     jp2.SIGNATURE: jp2.read,
     jp2.CODESTREAM: jp2.read,
 }
-_ENCODERS: dict[Format, Callable[[Document], tuple[bytes, tuple[str, ...]]]] = {
+_WRITERS: dict[Format, Callable[[BinaryIO, Document], tuple[str, ...]]] = {
     "png": png_write.write,
     "jpeg": jpeg.write,
     "jp2": jp2.write,
@@ -161,6 +161,35 @@ _ENCODERS: dict[Format, Callable[[Document], tuple[bytes, tuple[str, ...]]]] = {
 def format_of(path: Path | str) -> Format | None:
     """The format that a file name asks for; None if it names none that can be written."""
     return SUFFIXES.get(Path(path).suffix.lower())
+
+
+@dataclass(frozen=True)
+class RoomToWrite:
+    """What writing a page that stays on the disk, and reading it back, takes for a while.
+
+    Attributes:
+        memory: bytes.
+        disk: bytes beside the file itself.
+    """
+
+    memory: int
+    disk: int
+
+
+def room_to_write(kind: Format, shape: tuple[int, ...], itemsize: int) -> RoomToWrite:
+    """About what is needed to write such a page, measured with texture (upper bounds).
+
+    Args:
+        kind: of the file.
+        shape: (H, W, C) of the samples.
+        itemsize: bytes of a sample.
+    """
+    if kind == "tiff":
+        return RoomToWrite(0, 0)
+    height, width, channels = shape
+    pixel_bytes = {"png": 0, "jpeg": 3 * channels, "jp2": 12 * channels, "webp": 42}[kind]
+    pixels = height * width
+    return RoomToWrite(pixels * pixel_bytes, 2 * pixels * channels * itemsize)
 
 
 def write(
@@ -202,14 +231,13 @@ def write(
     def encode(file: BinaryIO) -> None:
         if kind == "tiff":
             lost.extend(tiff_write.write(file, document, compression))
-            return
-        data, unkept = _ENCODERS[kind](document)
-        lost.extend(unkept)
-        file.write(data)
+        else:
+            lost.extend(_WRITERS[kind](file, document))
 
     def check(unfinished: Path) -> None:
         try:
-            back = read(unfinished, max_mpixels=float("inf"), in_part=0 if in_part else None)
+            large, make = (0, partial(temporary_rows, path.parent)) if in_part else (None, np.empty)
+            back = read(unfinished, max_mpixels=float("inf"), in_part=large, make=make)
         except InputError as error:
             raise OutputCheckError(
                 f"the file just written cannot be read back ({error.cause})", path=path

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -209,11 +209,15 @@ def _resolution(body: bytes) -> Resolution | None:
     return Resolution(across / 100, down / 100, "cm")
 
 
-def write(document: Document) -> tuple[bytes, tuple[str, ...]]:
-    """Encode a picture as lossless JPEG 2000; what stood in its JP2 source stays, box for box.
+def write(file: BinaryIO, document: Document) -> tuple[str, ...]:
+    """Write a picture as lossless JPEG 2000; what stood in its JP2 source stays, box for box.
+
+    Args:
+        file: an empty file to write to.
+        document: the picture; of several pages the first.
 
     Returns:
-        The file's bytes, and what could not be kept, in words.
+        What could not be kept, in words.
     """
     picture = document.pages[0]
     lost = ["further pages"] if len(document.pages) > 1 else []
@@ -230,9 +234,11 @@ def write(document: Document) -> tuple[bytes, tuple[str, ...]]:
     source = picture.source
     if isinstance(source, Jp2Boxes) and not source.boxes:
         missing = ["XMP"] if picture.metadata.xmp is not None else []
-        return stream, (*lost, *missing)
+        file.write(stream)
+        return (*lost, *missing)
     boxes = _source_boxes(source, picture) if isinstance(source, Jp2Boxes) else _new_boxes(picture)
-    return _assembled([(n, stream if n == b"jp2c" else b) for n, b in boxes]), tuple(lost)
+    file.write(_assembled([(n, stream if n == b"jp2c" else b) for n, b in boxes]))
+    return tuple(lost)
 
 
 def _source_boxes(source: Jp2Boxes, picture: Picture) -> list[Box]:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import simplejpeg
@@ -225,11 +225,15 @@ def _resolution(jfif: bytes | None, exif: bytes | None) -> Resolution | None:
     return Resolution(Fraction(x), Fraction(y), units[unit])
 
 
-def write(document: Document) -> tuple[bytes, tuple[str, ...]]:
-    """Encode a picture as JPEG, a JPEG source's way: its tables, its subsampling, its segments.
+def write(file: BinaryIO, document: Document) -> tuple[str, ...]:
+    """Write a picture as JPEG, a JPEG source's way: its tables, its subsampling, its segments.
+
+    Args:
+        file: an empty file to write to.
+        document: the picture; of several pages the first.
 
     Returns:
-        The file's bytes, and what could not be kept, in words.
+        What could not be kept, in words.
     """
     picture = document.pages[0]
     lost = ["further pages"] if len(document.pages) > 1 else []
@@ -249,7 +253,6 @@ def write(document: Document) -> tuple[bytes, tuple[str, ...]]:
     image = Image.fromarray(np.ascontiguousarray(squeezed, np.uint8))
     source = picture.source
     encoded = _encode(image, source if isinstance(source, JpegSegments) else None)
-    image_segments = encoded[_first_table(encoded) :]
     if isinstance(source, JpegSegments):
         lost += _form_lost(source, encoded)
         header, more = _with_xmp(source.segments, picture.metadata.xmp)
@@ -257,7 +260,9 @@ def write(document: Document) -> tuple[bytes, tuple[str, ...]]:
         header, more = _new_segments(picture.metadata)
         lost.append("samples exactly (JPEG)")
     head = b"".join(_segment(marker, data) for marker, data in header)
-    return b"\xff\xd8" + head + image_segments, (*lost, *more)
+    file.write(b"\xff\xd8" + head)
+    file.write(memoryview(encoded)[_first_table(encoded) :])
+    return (*lost, *more)
 
 
 def _encode(image: Image.Image, source: JpegSegments | None) -> bytes:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dunrestore.imaging.palettes import change_indices
 from dunrestore.imaging.picture import Encoding, Picture, Samples
-from dunrestore.imaging.rows import DerivedRows, Rows, TurnedRows
+from dunrestore.imaging.rows import DerivedRows, Rows, TurnedRows, bands
 
 T = TypeVar("T", bound=np.generic)
 
@@ -126,7 +126,10 @@ def to_eight_bits(samples: Samples) -> NDArray[np.uint8]:
     """Samples of 8 or 16 bits as 8 bits, rounded."""
     if samples.dtype == np.uint8:
         return samples.astype(np.uint8, copy=False)
-    return np.rint(samples / np.float32(257)).astype(np.uint8)
+    rounded = np.empty(samples.shape, np.uint8)
+    for rows in bands(*samples.shape[:2]):
+        rounded[rows] = np.rint(samples[rows] / np.float32(257))
+    return rounded
 
 
 def upright(array: NDArray[T], orientation: int) -> NDArray[T]:

@@ -119,11 +119,6 @@ def read(encoded: Encoded, max_mpixels: float) -> Document:
     return Document((page,), "png")
 
 
-def split(data: bytes) -> list[Chunk]:
-    """A PNG file's chunks, each with its checksum verified."""
-    return [(name, data[start:end]) for name, start, end in _places(data)]
-
-
 def _places(data: bytes | mmap.mmap) -> list[Place]:
     """The chunks of a file, each with its checksum verified."""
     places: list[Place] = []
@@ -155,9 +150,9 @@ def _joined(data: mmap.mmap, places: Sequence[Place]) -> list[Chunk]:
     ]
 
 
-def assembled(chunks: Sequence[Chunk]) -> bytes:
-    """A PNG file of these chunks."""
-    parts = [SIGNATURE]
+def serialised(chunks: Sequence[Chunk]) -> bytes:
+    """Chunks as they stand in a file."""
+    parts: list[bytes] = []
     for name, body in chunks:
         check = zlib.crc32(body, zlib.crc32(name))
         parts += [struct.pack(">I", len(body)), name, body, struct.pack(">I", check)]
@@ -171,12 +166,10 @@ def _bare(data: mmap.mmap, places: Sequence[Place], header: bytes) -> memoryview
     part of the file and stay where they are.
     """
     image = [(start, end) for name, start, end in places if name == b"IDAT"]
-    opening, ending = assembled([(b"IHDR", header)]), assembled([(b"IEND", b"")])[len(SIGNATURE) :]
+    opening, ending = SIGNATURE + serialised([(b"IHDR", header)]), serialised([(b"IEND", b"")])
     first, last = image[0][0] - 8, image[-1][1] + 4
     if last - first != sum(12 + end - start for start, end in image):  # against the specification
-        return assembled(
-            [(b"IHDR", header), *((b"IDAT", data[s:e]) for s, e in image), (b"IEND", b"")]
-        )
+        return opening + serialised([(b"IDAT", data[s:e]) for s, e in image]) + ending
     data[first - len(opening) : first] = opening
     data[last : last + len(ending)] = ending
     return memoryview(data)[first - len(opening) : last + len(ending)]

@@ -5,12 +5,18 @@ memory and one on the disk are treated alike.
 """
 
 import os
+import secrets
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from dunrestore.errors import file_access_error
+from dunrestore.imaging.atomic import UNFINISHED_PREFIX, UNFINISHED_SUFFIX
 
 AT_ONCE = 1 << 20
 """Pixels of a band, unless its rows are very long."""
@@ -112,7 +118,7 @@ class StoredRows:
         """Make the file anew, all zero."""
         self.path.unlink(missing_ok=True)
         with self.path.open("wb") as file:
-            _reserve(file.fileno(), self.nbytes)
+            reserve(file.fileno(), self.nbytes)
 
     def flush(self) -> None:
         """Wait until the file is on the disk."""
@@ -127,8 +133,32 @@ class StoredRows:
         self.path.unlink(missing_ok=True)
 
 
-def _reserve(descriptor: int, size: int) -> None:
-    # A full disk must show here: writing to a mapped file without room kills the program.
+def temporary_rows(folder: Path, shape: tuple[int, ...], dtype: DTypeLike) -> StoredRows:
+    """Room for an array in a file that goes when nobody needs it any more.
+
+    Raises:
+        FileAccessError: if there is no room in the folder, or it cannot be made.
+    """
+    path = folder / f"{UNFINISHED_PREFIX}{secrets.token_hex(8)}{UNFINISHED_SUFFIX}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stored = StoredRows(path, shape, dtype)
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise file_access_error(error, folder) from error
+    weakref.finalize(stored, path.unlink, missing_ok=True)
+    return stored
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Make a file at least so many bytes long, with room for them on the disk.
+
+    A full disk must show here: writing to a mapped file without room kills the program.
+
+    Raises:
+        OSError: if there is no room.
+    """
     if size and hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
     else:

@@ -7,7 +7,7 @@ import mmap
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -114,11 +114,15 @@ def _header(found: dict[bytes, bytes]) -> tuple[int, int, bool]:
     return width & 0x3FFF, height & 0x3FFF, False
 
 
-def write(document: Document) -> tuple[bytes, tuple[str, ...]]:
-    """Encode a picture as lossless WebP; what stood in its WebP source stays, chunk for chunk.
+def write(file: BinaryIO, document: Document) -> tuple[str, ...]:
+    """Write a picture as lossless WebP; what stood in its WebP source stays, chunk for chunk.
+
+    Args:
+        file: an empty file to write to.
+        document: the picture; of several pages the first.
 
     Returns:
-        The file's bytes, and what could not be kept, in words.
+        What could not be kept, in words.
 
     Raises:
         InputError: if the picture is larger than a WebP can be.
@@ -142,7 +146,8 @@ def write(document: Document) -> tuple[bytes, tuple[str, ...]]:
         flags |= flag * any(found == name for found, _ in (*before, *after))
     sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     extended = (b"VP8X", bytes([flags, 0, 0, 0]) + sides)
-    return _assembled([extended, *before, (b"VP8L", image), *after]), (*lost, *grown)
+    file.write(_assembled([extended, *before, (b"VP8L", image), *after]))
+    return (*lost, *grown)
 
 
 def _as_rgb(picture: Picture) -> tuple[Any, list[str]]:

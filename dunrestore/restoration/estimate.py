@@ -91,7 +91,9 @@ def _planned(job: Job, plan: Plan) -> PlannedFile:
         size = (header.height, header.width)
         pixels = header.height * header.width
         if pixels > source.IN_MEMORY:
-            work = work_bytes(pixels, pixels * header.pixel_bytes)
+            kind = files.format_of(job.target) or "tiff"
+            to_write = files.room_to_write(kind, (*size, 1), header.pixel_bytes)
+            work = work_bytes(pixels, pixels * header.pixel_bytes) + to_write.disk
     return PlannedFile(job, plan, size, job.source.stat().st_size, work)
 
 

@@ -8,14 +8,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from dunrestore import __version__
-from dunrestore.errors import FileAccessError, OutputCheckError, file_access_error
-from dunrestore.imaging.picture import Document, Picture
+from dunrestore.errors import (
+    DunrestoreError,
+    FileAccessError,
+    MemoryExhaustedError,
+    OutputCheckError,
+    file_access_error,
+)
+from dunrestore.imaging.files import room_to_write
+from dunrestore.imaging.picture import Document, Format, Picture
 from dunrestore.imaging.pixels import add_to_samples, as_samples, rgb_rows, upright_rows
 from dunrestore.imaging.rows import DerivedRows, Rows, StoredRows, TurnedRows, WritableRows, bands
 from dunrestore.imaging.segments import SegmentRows
-from dunrestore.models.devices import DTYPES, choose_devices
+from dunrestore.models.devices import DTYPES, choose_devices, free_memory
 from dunrestore.models.guided import Guided
 from dunrestore.provenance.record import options_hash
 from dunrestore.restoration.change import Computed, Progress, compute
@@ -26,6 +34,7 @@ from dunrestore.restoration.pages import RestoredPage
 from dunrestore.restoration.picture import check_mask, restoring_network
 from dunrestore.restoration.preserve import DamageWeight, FoundWeight
 from dunrestore.restoration.recording import Work, wanted_options
+from dunrestore.restoration.source import Opened
 from dunrestore.restoration.spoiling import spoiling_of
 from dunrestore.restoration.work_folder import WorkFolder
 
@@ -61,6 +70,7 @@ def restore_large(work: Work, progress: Progress | None) -> Work:
 
     Raises:
         FileAccessError: if there is too little room on the disk, or it fails.
+        MemoryExhaustedError: if too little memory is free to write the output.
         DunrestoreError: as for small files.
     """
     opened = work.opened
@@ -70,7 +80,7 @@ def restore_large(work: Work, progress: Progress | None) -> Work:
         check_mask(network, lost, page.upright_shape)
     folder = WorkFolder(opened.job.target, _wanted(work))
     try:
-        _check_room(folder, opened.document.pages[:count], opened.size)
+        _check_room(folder, opened, count)
         large = _Large(work, folder, progress)
         restored = [large.page(number) for number in range(count)]
     except OSError as error:
@@ -102,14 +112,38 @@ def _wanted(work: Work) -> dict[str, Any]:
     }
 
 
-def _check_room(folder: WorkFolder, pages: tuple[Picture, ...], size: int) -> None:
-    """Refuse what would fill the disk before hours of computing."""
+def _check_room(folder: WorkFolder, opened: Opened, count: int) -> None:
+    """Refuse what would fill the disk or the memory before hours of computing."""
+    pages, kind = opened.document.pages[:count], opened.image_format
     pixels = sum(page.samples.shape[0] * page.samples.shape[1] for page in pages)
     sample_bytes = sum(page.samples.nbytes * (1 + _is_copied(page)) for page in pages)
-    needed, free = work_bytes(pixels, sample_bytes) + size, folder.free_bytes()
-    if needed > free:
+    first = pages[0].samples
+    to_write = room_to_write(kind, first.shape, first.dtype.itemsize)
+    try:
+        _check_disk(folder, work_bytes(pixels, sample_bytes) + to_write.disk + opened.size)
+        _check_memory(kind, to_write.memory)
+    except DunrestoreError:
         if not any(folder.notes(event="plan")):
             folder.remove()
+        raise
+
+
+def _check_memory(kind: Format, needed: int) -> None:
+    free = free_memory(torch.device("cpu"))
+    if needed > free:
+        raise MemoryExhaustedError(
+            f"writing a {_NAMES[kind]} of this size takes {needed / 1e9:.1f} GB of memory;"
+            f" {free / 1e9:.1f} GB are free",
+            next_step="write a TIFF (--format tiff), or free some memory",
+        )
+
+
+_NAMES = {"jpeg": "JPEG", "jp2": "JPEG 2000", "webp": "WebP"}
+
+
+def _check_disk(folder: WorkFolder, needed: int) -> None:
+    free = folder.free_bytes()
+    if needed > free:
         raise FileAccessError(
             f"a picture of this size needs {needed / 1e9:.1f} GB of disk space while it is"
             f" restored; {free / 1e9:.1f} GB are free",

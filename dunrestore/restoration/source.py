@@ -1,8 +1,6 @@
 """Read a file that is to be restored, and settle what its output will be."""
 
-import secrets
 import time
-import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +10,8 @@ from numpy.typing import DTypeLike
 
 from dunrestore.errors import UsageError, file_access_error
 from dunrestore.imaging import files
-from dunrestore.imaging.atomic import UNFINISHED_PREFIX, UNFINISHED_SUFFIX
 from dunrestore.imaging.picture import Document, Format
-from dunrestore.imaging.rows import Rows, StoredRows
+from dunrestore.imaging.rows import Rows, StoredRows, temporary_rows
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.masks import read_masks
 
@@ -97,7 +94,7 @@ def open_file(
         def read(path: Path) -> Document:
             return read_in_part(path, file_options.max_mpixels, folder)
 
-        masks = read_masks(job.mask, pages, read, partial(_on_disk, folder))
+        masks = read_masks(job.mask, pages, read, partial(temporary_rows, folder))
     return Opened(
         job,
         sha256,
@@ -125,7 +122,7 @@ def read_in_part(source: Path, max_mpixels: float, folder: Path) -> Document:
     made: list[StoredRows] = []
 
     def make(shape: tuple[int, ...], dtype: DTypeLike) -> StoredRows:
-        made.append(_on_disk(folder, shape, dtype))
+        made.append(temporary_rows(folder, shape, dtype))
         return made[-1]
 
     try:
@@ -135,20 +132,6 @@ def read_in_part(source: Path, max_mpixels: float, folder: Path) -> Document:
             with suppress(OSError):
                 stored.delete()
         raise
-
-
-def _on_disk(folder: Path, shape: tuple[int, ...], dtype: DTypeLike) -> StoredRows:
-    """Room for an array in a file that goes when nobody needs it any more."""
-    path = folder / f"{UNFINISHED_PREFIX}{secrets.token_hex(8)}{UNFINISHED_SUFFIX}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stored = StoredRows(path, shape, dtype)
-    except OSError as error:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        raise file_access_error(error, folder) from error
-    weakref.finalize(stored, path.unlink, missing_ok=True)
-    return stored
 
 
 def _asked_format(target: Path, file_options: FileOptions) -> Format | None:

@@ -56,11 +56,11 @@ def test_a_name_that_is_taken_meanwhile_stays_untouched(tmp_path, document, monk
     path = tmp_path / "a.png"
     encode = png_write.write
 
-    def taken_meanwhile(given):
+    def taken_meanwhile(file, given):
         path.write_bytes(b"of another process")
-        return encode(given)
+        return encode(file, given)
 
-    monkeypatch.setitem(files._ENCODERS, "png", taken_meanwhile)
+    monkeypatch.setitem(files._WRITERS, "png", taken_meanwhile)
     with pytest.raises(FileAccessError, match="of this name"):
         files.write(document, path)
     assert path.read_bytes() == b"of another process"
@@ -117,15 +117,20 @@ def test_a_missing_folder_and_a_name_too_long_are_file_errors(tmp_path, document
 def test_wrong_bytes_on_disk_never_get_the_name(tmp_path, document, monkeypatch):
     encode = png_write.write
 
-    def another_picture(given):
+    def another_picture(file, given):
         page = given.pages[0]
         other = Picture(page.samples[::-1].copy(), page.encoding)
-        return encode(Document((other,), "png"))
+        return encode(file, Document((other,), "png"))
 
-    monkeypatch.setitem(files._ENCODERS, "png", another_picture)
+    def cut_short(file, given):
+        encode(file, given)
+        file.truncate(file.tell() - 20)
+        return ()
+
+    monkeypatch.setitem(files._WRITERS, "png", another_picture)
     with pytest.raises(OutputCheckError, match="other pixels"):
         files.write(document, tmp_path / "a.png")
-    monkeypatch.setitem(files._ENCODERS, "png", lambda given: (encode(given)[0][:-20], ()))
+    monkeypatch.setitem(files._WRITERS, "png", cut_short)
     with pytest.raises(OutputCheckError, match="cannot be read back"):
         files.write(document, tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []

@@ -1,8 +1,10 @@
 """Large pictures of other formats than TIFF: tiles one by one, or decoded into a file."""
 
 import contextlib
+import errno
 import io
 import itertools
+import os
 import struct
 import tracemalloc
 import zlib
@@ -15,9 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dunrestore.errors import InputError
-from dunrestore.imaging import encoded, files, jp2_tiles
+from dunrestore.errors import FileAccessError, InputError
+from dunrestore.imaging import encoded, files, jp2_tiles, png_write, rows
 from dunrestore.imaging.jp2_rows import Jp2Rows
+from dunrestore.imaging.picture import Document, Encoding, Picture
 from dunrestore.imaging.rows import StoredRows
 from tests.imaging.others import box, flat, jp2s, jpegs, png_chunks, png_file, pngs, webps
 
@@ -387,6 +390,70 @@ def test_samples_and_file_are_not_in_memory(tmp_path, monkeypatch, stored, kind)
         tracemalloc.stop()
     assert samples is stored.made[0]
     assert peak < 600 * 800 * 3 / 4
+
+
+@QUICK
+@given(pngs())
+def test_a_png_made_in_its_file_has_the_same_bytes(tmp_path, monkeypatch, data):
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    document = files.read(path)
+    files.write(document, path, overwrite=True)
+    wanted = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(png_write, "READ_AT_ONCE", -1)
+        files.write(document, path, overwrite=True)
+    assert path.read_bytes() == wanted
+
+
+@pytest.mark.parametrize("size", [(900, 1000, 3), (200_000, 1, 1), (1, 200_000, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_png_that_grows_has_room_in_its_file(tmp_path, monkeypatch, size, dtype):
+    monkeypatch.setattr(png_write, "READ_AT_ONCE", -1)
+    top = np.iinfo(dtype).max
+    noise = np.random.default_rng(0).integers(0, top, size, dtype, endpoint=True)
+    encoding = Encoding("grey" if size[2] == 1 else "rgb", int(top))
+    path = tmp_path / "a.png"
+    files.write(Document((Picture(noise, encoding),), "png"), path)
+    assert path.stat().st_size > noise.nbytes
+    np.testing.assert_array_equal(files.read(path).pages[0].samples, noise)
+
+
+def test_no_room_for_a_large_png_leaves_nothing(tmp_path, monkeypatch):
+    def full(descriptor, _offset, size):
+        os.ftruncate(descriptor, size // 2)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(png_write, "READ_AT_ONCE", -1)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    document = Document((Picture(soft(3, np.uint8, (40, 60)), Encoding("rgb")),), "png")
+    with pytest.raises(FileAccessError, match="no space left"):
+        files.write(document, tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_large_png_is_written_and_read_back_without_being_in_memory(
+    tmp_path, monkeypatch, stored
+):
+    monkeypatch.setattr(png_write, "READ_AT_ONCE", 0)
+    monkeypatch.setattr(encoded, "READ_AT_ONCE", 0)
+    monkeypatch.setattr(rows, "AT_ONCE", 1 << 14)
+    samples = in_part(tmp_path / "a.png", big("png"), stored)
+    document = Document((Picture(samples, Encoding("rgb")),), "png")
+    files.write(document, tmp_path / "first.png")  # what the first call alone allocates
+    tracemalloc.start()
+    try:
+        files.write(document, tmp_path / "b.png")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 600 * 800 * 3 / 4
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "a.png",
+        "b.png",
+        "first.png",
+        "room 0",
+    ]
 
 
 def test_a_png_whose_image_data_are_not_in_one_piece(tmp_path):

@@ -33,6 +33,7 @@ from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINet, HINetConfig
 from dunrestore.provenance import record
 from dunrestore.restoration import change, masks, source, work_folder
+from dunrestore.restoration import large as large_module
 from dunrestore.restoration.file import restore_file
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.observer import LOOKING
@@ -337,8 +338,8 @@ def test_a_damaged_picture_leaves_no_room_behind(monkeypatch, tmp_path, capsys, 
     path = make_other(tmp_path, suffix)
     on_disk(monkeypatch, True)
     made = []
-    plain = source.StoredRows
-    monkeypatch.setattr(source, "StoredRows", lambda *form: made.append(1) or plain(*form))
+    plain = rows.StoredRows
+    monkeypatch.setattr(rows, "StoredRows", lambda *form: made.append(1) or plain(*form))
 
     def damaged(*_args, **_options):
         raise ValueError("nothing but noise")
@@ -519,6 +520,32 @@ def test_a_full_disk_is_one_line_before_the_work(monkeypatch, tmp_path, capsys):
     assert "disk space" in line
     assert "free some space" in line
     assert not list(tmp_path.glob(".dunrestore-*"))
+
+
+def large_to(monkeypatch, tmp_path, suffix):
+    use_toy(monkeypatch)
+    on_disk(monkeypatch, True)
+    path = make_tiff(tmp_path / "in.tif")
+    return run(["restore", str(path), "-o", str(tmp_path / f"out{suffix}"), "-d", "cpu"])
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jp2", ".webp"])
+def test_too_little_memory_for_an_encoder_is_one_line_before_the_work(
+    monkeypatch, tmp_path, capsys, suffix
+):
+    monkeypatch.setattr(large_module, "free_memory", lambda device: 10_000)
+    assert large_to(monkeypatch, tmp_path, suffix) == ExitCode.MEMORY
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "of memory" in line
+    assert "--format tiff" in line
+    assert not list(tmp_path.glob(".dunrestore-*"))
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+def test_tiff_and_png_are_written_with_little_memory(monkeypatch, tmp_path, suffix):
+    monkeypatch.setattr(large_module, "free_memory", lambda device: 10_000)
+    assert large_to(monkeypatch, tmp_path, suffix) == ExitCode.OK
+    assert (tmp_path / f"out{suffix}").exists()
 
 
 CHILD = """
