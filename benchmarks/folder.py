@@ -1,12 +1,13 @@
 """How busy a batch keeps a device, with so many files in work at once.
 
-    python benchmarks/folder.py [--model arin-guided] [--device cuda] [--jobs 1 4 8]
+    python benchmarks/folder.py [--model arin-guided] [--device cuda] [--jobs 1 4 8] [--pace 8]
 
 Painted and damaged pictures of 12 megapixels, 8 bits, uncompressed TIFF, are restored as `restore`
 does it, records included. *Network*: the share of the time in which the network is at work on some
 tiles, the waiting for commands included. *Kernels* (CUDA): that in which the driver says that a
-kernel runs. The model "stand-in" costs next to nothing, so that all else shows; "hinet-64" is HINet
-of the published size.
+kernel runs. The model "stand-in" costs next to nothing, so that all else shows; with --pace it
+takes as long as a device that computes so many megapixels of tiles a second, one batch after the
+other, and sleeps meanwhile. "hinet-64" is HINet of the published size.
 """
 
 import argparse
@@ -14,16 +15,17 @@ import statistics
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import tifffile
 import torch
 from inference import build, mural
-from memory import stand_in
+from memory import StandIn, stand_in
 
 from dunrestore.checkpoints.load import Model, load
-from dunrestore.models.runner import Runner
+from dunrestore.models import runner
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.run import BatchOptions, Run
@@ -36,8 +38,13 @@ class Silent:
     def start_picture(self, name):
         pass
 
-    def tiles(self, done, total, pixels):
+    def advance(self, advance):
         pass
+
+
+def paced(pace):
+    model = stand_in()
+    return model if pace is None else replace(model, network=Paced(pace).eval())
 
 
 class Watch:
@@ -46,23 +53,23 @@ class Watch:
     def __init__(self, cuda):
         self.spans, self.loads, self._cuda = [], [], cuda
         self._over = threading.Event()
-        self._compute = Runner._computed
+        self._in_turn = runner.in_turn
         self._thread = threading.Thread(target=self._sample)
 
     def __enter__(self):
-        def computed(runner, tiles):
+        def timed(call):
             start = time.perf_counter()
             try:
-                return self._compute(runner, tiles)
+                return call()
             finally:
                 self.spans.append((start, time.perf_counter()))
 
-        Runner._computed = computed
+        runner.in_turn = lambda device, call: self._in_turn(device, lambda: timed(call))
         self._thread.start()
         return self
 
     def __exit__(self, *_):
-        Runner._computed = self._compute
+        runner.in_turn = self._in_turn
         self._over.set()
         self._thread.join()
 
@@ -78,6 +85,22 @@ def full():
     network.last.weight.zero_()
     network.last.bias.zero_()
     return Model("hinet-64", "hinet", network, {}, "1" * 64, Path("hinet-64"))
+
+
+class Paced(StandIn):
+    """A stand-in for a device of so many megapixels of tiles a second."""
+
+    def __init__(self, pace):
+        super().__init__()
+        self.pace, self._busy = pace, threading.Lock()
+
+    def forward(self, x):
+        pixels = x.shape[0] * x.shape[2] * x.shape[3]
+        with self._busy:
+            start = time.perf_counter()
+            found = super().forward(x)
+            time.sleep(max(pixels / 1e6 / self.pace - (time.perf_counter() - start), 0))
+        return found
 
 
 def make(folder, number):
@@ -105,7 +128,7 @@ def measure(model, device, jobs, source, megapixels):
     for outcome in outcomes:
         if outcome.error is not None:
             raise SystemExit(str(outcome.error))
-    network = sum(end - begin for begin, end in watch.spans)
+    network = covered(watch.spans)
     kernels = f"{statistics.mean(watch.loads):.0f} %" if watch.loads else "-"
     total = megapixels * len(todo)
     print(
@@ -115,17 +138,27 @@ def measure(model, device, jobs, source, megapixels):
     )
 
 
+def covered(spans):
+    """Time in which at least one of the spans lies."""
+    total, last = 0.0, 0.0
+    for begin, end in sorted(spans):
+        total += max(end - max(begin, last), 0)
+        last = max(last, end)
+    return total
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", nargs="+", default=["arin-guided"])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 4, 8])
+    parser.add_argument("--pace", type=float, help="of the stand-in, megapixels a second")
     chosen = parser.parse_args()
     print("| model | device | files at once | MP/s | MP/s of the network | network | kernels |")
     print(f"{'|---' * 7}|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder), 2 * max(chosen.jobs) + 2)
-        made = {"stand-in": stand_in, "hinet-64": full}
+        made = {"stand-in": lambda: paced(chosen.pace), "hinet-64": full}
         megapixels = SIDE * SIDE * COLUMNS * ROWS / 1e6
         for name in chosen.model:
             model = made[name]() if name in made else load(name)
