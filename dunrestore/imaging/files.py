@@ -21,7 +21,7 @@ from dunrestore.imaging.atomic import write_atomically
 from dunrestore.imaging.encoded import Encoded, read_encoded
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 from dunrestore.imaging.picture import Document, Format, Picture
-from dunrestore.imaging.rows import Make, bands, temporary_rows
+from dunrestore.imaging.rows import Make, bands, temporary_room
 from dunrestore.imaging.tiff_rows import TiffRows
 
 SUFFIXES: dict[str, Format] = {
@@ -235,14 +235,15 @@ def write(
             lost.extend(_WRITERS[kind](file, document))
 
     def check(unfinished: Path) -> None:
-        try:
-            large, make = (0, partial(temporary_rows, path.parent)) if in_part else (None, np.empty)
-            back = read(unfinished, max_mpixels=float("inf"), in_part=large, make=make)
-        except InputError as error:
-            raise OutputCheckError(
-                f"the file just written cannot be read back ({error.cause})", path=path
-            ) from error
-        lost.extend(_unnamed(document, back, path, lost))
+        large = 0 if in_part else None
+        with temporary_room(path.parent) as make:
+            try:
+                back = read(unfinished, max_mpixels=float("inf"), in_part=large, make=make)
+            except InputError as error:
+                raise OutputCheckError(
+                    f"the file just written cannot be read back ({error.cause})", path=path
+                ) from error
+            lost.extend(_unnamed(document, back, path, lost))
         if kind != document.format:
             lost.extend(name for page in document.pages for name in page.bound)
         if before_naming is not None:

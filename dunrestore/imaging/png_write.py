@@ -9,7 +9,6 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from dunrestore.imaging.encoded import READ_AT_ONCE
 from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Encoding, Palette, Picture, Resolution, Samples
 from dunrestore.imaging.png import (
@@ -25,6 +24,9 @@ from dunrestore.imaging.rows import reserve
 
 _LEVEL = 4
 """Deflate level: a quarter of the time of level 6, files 2.5 % larger."""
+IN_MEMORY = 1 << 27
+"""Bytes of samples beyond which image data are made in the file, not in memory. No picture that is
+restored in memory has more: its file may be on a disk whose files cannot be mapped."""
 _BEFORE, _AFTER = 33, 12
 """Bytes of a PNG's signature with its header, and of its end."""
 
@@ -83,7 +85,7 @@ def _as_encoded(samples: Samples, encoding: Encoding) -> NDArray[Any]:
 
 def _write_image(file: BinaryIO, array: NDArray[Any]) -> None:
     """Write the chunks of image data, as libpng makes them between a header and an end."""
-    if array.nbytes <= READ_AT_ONCE:
+    if array.nbytes <= IN_MEMORY:
         with memoryview(_encoded(array)) as encoded:
             file.write(encoded[_BEFORE:-_AFTER])
         return

@@ -7,8 +7,8 @@ memory and one on the disk are treated alike.
 import os
 import secrets
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -149,6 +149,23 @@ def temporary_rows(folder: Path, shape: tuple[int, ...], dtype: DTypeLike) -> St
         raise file_access_error(error, folder) from error
     weakref.finalize(stored, path.unlink, missing_ok=True)
     return stored
+
+
+@contextmanager
+def temporary_room(folder: Path) -> Generator[Make]:
+    """Makes ``temporary_rows`` that are deleted in the end, whoever still holds them."""
+    made: list[StoredRows] = []
+
+    def make(shape: tuple[int, ...], dtype: DTypeLike) -> StoredRows:
+        made.append(temporary_rows(folder, shape, dtype))
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for stored in made:
+            with suppress(OSError):
+                stored.delete()
 
 
 def reserve(descriptor: int, size: int) -> None:

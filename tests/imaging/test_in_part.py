@@ -8,6 +8,7 @@ import os
 import struct
 import tracemalloc
 import zlib
+from dataclasses import replace
 
 import imagecodecs
 import numpy as np
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dunrestore.errors import FileAccessError, InputError
+from dunrestore.errors import FileAccessError, InputError, OutputCheckError
 from dunrestore.imaging import encoded, files, jp2_tiles, png_write, rows
 from dunrestore.imaging.jp2_rows import Jp2Rows
 from dunrestore.imaging.picture import Document, Encoding, Picture
@@ -401,7 +402,7 @@ def test_a_png_made_in_its_file_has_the_same_bytes(tmp_path, monkeypatch, data):
     files.write(document, path, overwrite=True)
     wanted = path.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(png_write, "READ_AT_ONCE", -1)
+        patch.setattr(png_write, "IN_MEMORY", -1)
         files.write(document, path, overwrite=True)
     assert path.read_bytes() == wanted
 
@@ -409,7 +410,7 @@ def test_a_png_made_in_its_file_has_the_same_bytes(tmp_path, monkeypatch, data):
 @pytest.mark.parametrize("size", [(900, 1000, 3), (200_000, 1, 1), (1, 200_000, 3)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_a_png_that_grows_has_room_in_its_file(tmp_path, monkeypatch, size, dtype):
-    monkeypatch.setattr(png_write, "READ_AT_ONCE", -1)
+    monkeypatch.setattr(png_write, "IN_MEMORY", -1)
     top = np.iinfo(dtype).max
     noise = np.random.default_rng(0).integers(0, top, size, dtype, endpoint=True)
     encoding = Encoding("grey" if size[2] == 1 else "rgb", int(top))
@@ -424,7 +425,7 @@ def test_no_room_for_a_large_png_leaves_nothing(tmp_path, monkeypatch):
         os.ftruncate(descriptor, size // 2)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(png_write, "READ_AT_ONCE", -1)
+    monkeypatch.setattr(png_write, "IN_MEMORY", -1)
     monkeypatch.setattr(os, "posix_fallocate", full)
     document = Document((Picture(soft(3, np.uint8, (40, 60)), Encoding("rgb")),), "png")
     with pytest.raises(FileAccessError, match="no space left"):
@@ -432,10 +433,26 @@ def test_no_room_for_a_large_png_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_large_file_that_is_not_as_written_leaves_no_room_behind(tmp_path, monkeypatch, stored):
+    write = png_write.write
+
+    def another_picture(file, document):
+        page = document.pages[0]
+        return write(file, Document((replace(page, samples=page.samples[::-1]),), "png"))
+
+    monkeypatch.setitem(files._WRITERS, "png", another_picture)
+    samples = in_part(tmp_path / "a.png", big("png"), stored)
+    document = Document((Picture(samples, Encoding("rgb")),), "png")
+    with pytest.raises(OutputCheckError, match="other pixels") as caught:
+        files.write(document, tmp_path / "b.png")
+    assert caught.value.__traceback__ is not None  # which holds what was read back
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "room 0"]
+
+
 def test_a_large_png_is_written_and_read_back_without_being_in_memory(
     tmp_path, monkeypatch, stored
 ):
-    monkeypatch.setattr(png_write, "READ_AT_ONCE", 0)
+    monkeypatch.setattr(png_write, "IN_MEMORY", 0)
     monkeypatch.setattr(encoded, "READ_AT_ONCE", 0)
     monkeypatch.setattr(rows, "AT_ONCE", 1 << 14)
     samples = in_part(tmp_path / "a.png", big("png"), stored)
