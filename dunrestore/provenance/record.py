@@ -8,7 +8,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -90,7 +90,8 @@ class PageChanges:
     def as_dict(self) -> dict[str, Any]:
         """Plain values; of very many regions the largest."""
         listed = [[b.left, b.top, b.width, b.height] for b in self.regions[:MOST]]
-        return asdict(self) | {"regions": listed, "regions_total": len(self.regions)}
+        facts = asdict(replace(self, regions=()))  # they may be a hundred thousand
+        return facts | {"regions": listed, "regions_total": len(self.regions)}
 
 
 @dataclass(frozen=True)

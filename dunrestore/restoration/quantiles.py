@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 _DROPPED = 11
@@ -20,8 +21,9 @@ class Quantiles:
 
     def add(self, values: NDArray[Any]) -> None:
         """Count values of any shape."""
-        bits = np.ascontiguousarray(values, np.float32).view(np.uint32).ravel() >> _DROPPED
-        counts = np.bincount(bits)
+        bits = np.ascontiguousarray(values, np.float32).view(np.int32).ravel() >> _DROPPED
+        # Twice as fast as numpy's, which keeps other threads from running meanwhile.
+        counts = torch.bincount(torch.from_numpy(bits)).numpy()
         self._counts[: len(counts)] += counts
 
     def at(self, share: float) -> float:
