@@ -19,7 +19,7 @@ from dunrestore.errors import (
 from dunrestore.imaging import jp2, jpeg, keeping, png, png_write, tiff, tiff_write, webp
 from dunrestore.imaging.atomic import write_atomically
 from dunrestore.imaging.encoded import Encoded, read_encoded
-from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
+from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS, check_sides
 from dunrestore.imaging.picture import Document, Format, Picture
 from dunrestore.imaging.rows import Make, bands, temporary_room
 from dunrestore.imaging.tiff_rows import TiffRows
@@ -150,7 +150,7 @@ _READERS: dict[bytes, Callable[[Encoded, float], Document]] = {
     jp2.SIGNATURE: jp2.read,
     jp2.CODESTREAM: jp2.read,
 }
-_WRITERS: dict[Format, Callable[[BinaryIO, Document], tuple[str, ...]]] = {
+_WRITERS: dict[Format, Callable[[BinaryIO, Picture], tuple[str, ...]]] = {
     "png": png_write.write,
     "jpeg": jpeg.write,
     "jp2": jp2.write,
@@ -161,35 +161,6 @@ _WRITERS: dict[Format, Callable[[BinaryIO, Document], tuple[str, ...]]] = {
 def format_of(path: Path | str) -> Format | None:
     """The format that a file name asks for; None if it names none that can be written."""
     return SUFFIXES.get(Path(path).suffix.lower())
-
-
-@dataclass(frozen=True)
-class RoomToWrite:
-    """What writing a page that stays on the disk, and reading it back, takes for a while.
-
-    Attributes:
-        memory: bytes.
-        disk: bytes beside the file itself.
-    """
-
-    memory: int
-    disk: int
-
-
-def room_to_write(kind: Format, shape: tuple[int, ...], itemsize: int) -> RoomToWrite:
-    """About what is needed to write such a page, measured with texture (upper bounds).
-
-    Args:
-        kind: of the file.
-        shape: (H, W, C) of the samples.
-        itemsize: bytes of a sample.
-    """
-    if kind == "tiff":
-        return RoomToWrite(0, 0)
-    height, width, channels = shape
-    pixel_bytes = {"png": 0, "jpeg": 3 * channels, "jp2": 12 * channels, "webp": 42}[kind]
-    pixels = height * width
-    return RoomToWrite(pixels * pixel_bytes, 2 * pixels * channels * itemsize)
 
 
 def write(
@@ -217,13 +188,14 @@ def write(
 
     Raises:
         FileAccessError: disk full, no permission, or the name is taken.
+        InputError: if a picture is larger than such a file can be.
         OutputCheckError: if the file, read back, is not what was to be written.
         UsageError: if the format has no such compression.
     """
     path, kind = Path(path), format or document.format
     in_part = any(page.stays_on_disk for page in document.pages)
-    if in_part and kind != "tiff":
-        document = in_memory(document)
+    first = document.pages[0]
+    check_sides(kind, *first.samples.shape[:2])
     if compression is not None and kind != "tiff":
         raise UsageError(f"{kind} has no choice of compression", next_step="drop --compression")
     lost: list[str] = []
@@ -231,8 +203,10 @@ def write(
     def encode(file: BinaryIO) -> None:
         if kind == "tiff":
             lost.extend(tiff_write.write(file, document, compression))
-        else:
-            lost.extend(_WRITERS[kind](file, document))
+            return
+        if len(document.pages) > 1:
+            lost.append("further pages")
+        lost.extend(_WRITERS[kind](file, _in_memory(first) if in_part else first))
 
     def check(unfinished: Path) -> None:
         large = 0 if in_part else None
@@ -295,10 +269,11 @@ def _same_pixels(page: Picture, again: Picture, *, exact: bool) -> bool:
 
 def in_memory(document: Document) -> Document:
     """A document whose samples are arrays, also those that stay on the disk."""
-    pages = (
-        replace(page, samples=np.ascontiguousarray(page.samples[:])) for page in document.pages
-    )
-    return replace(document, pages=tuple(pages))
+    return replace(document, pages=tuple(_in_memory(page) for page in document.pages))
+
+
+def _in_memory(page: Picture) -> Picture:
+    return replace(page, samples=np.ascontiguousarray(page.samples[:]))
 
 
 def copy(

@@ -209,18 +209,17 @@ def _resolution(body: bytes) -> Resolution | None:
     return Resolution(across / 100, down / 100, "cm")
 
 
-def write(file: BinaryIO, document: Document) -> tuple[str, ...]:
+def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
     """Write a picture as lossless JPEG 2000; what stood in its JP2 source stays, box for box.
 
     Args:
         file: an empty file to write to.
-        document: the picture; of several pages the first.
+        picture: what to write.
 
     Returns:
         What could not be kept, in words.
     """
-    picture = document.pages[0]
-    lost = ["further pages"] if len(document.pages) > 1 else []
+    lost: list[str] = []
     if picture.encoding.palette is not None:
         picture = expanded(picture)
         lost.append("palette (written as RGB)")

@@ -225,18 +225,17 @@ def _resolution(jfif: bytes | None, exif: bytes | None) -> Resolution | None:
     return Resolution(Fraction(x), Fraction(y), units[unit])
 
 
-def write(file: BinaryIO, document: Document) -> tuple[str, ...]:
+def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
     """Write a picture as JPEG, a JPEG source's way: its tables, its subsampling, its segments.
 
     Args:
         file: an empty file to write to.
-        document: the picture; of several pages the first.
+        picture: what to write.
 
     Returns:
         What could not be kept, in words.
     """
-    picture = document.pages[0]
-    lost = ["further pages"] if len(document.pages) > 1 else []
+    lost: list[str] = []
     if picture.encoding.palette is not None:
         picture = expanded(picture)
         lost.append("palette (written as RGB)")

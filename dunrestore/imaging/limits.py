@@ -1,11 +1,24 @@
-"""Sizes that are refused before anything is decoded."""
+"""Sizes that are refused: before anything is decoded, and before anything is written."""
+
+from dataclasses import dataclass
 
 from dunrestore.errors import InputError
+from dunrestore.imaging.picture import Format
 
 DEFAULT_MAX_MPIXELS = 500.0
 """A page of more megapixels is refused unless asked for: a few bytes can claim any size."""
 
 ASK_FOR_UNDAMAGED = "get an undamaged copy of the file"
+
+NAMES: dict[Format, str] = {
+    "tiff": "TIFF",
+    "png": "PNG",
+    "jpeg": "JPEG",
+    "jp2": "JPEG 2000",
+    "webp": "WebP",
+}
+_LARGEST_SIDES: dict[Format, int] = {"jpeg": 65500, "webp": 16383}
+"""In pixels; the JPEG format would allow a few more than its encoders."""
 
 
 def check_size(width: int, height: int, max_mpixels: float) -> None:
@@ -22,3 +35,47 @@ def check_size(width: int, height: int, max_mpixels: float) -> None:
             " megapixels that are allowed",
             next_step="if it is what it claims, allow it with --max-image-mpixels",
         )
+
+
+def check_sides(kind: Format, height: int, width: int) -> None:
+    """Refuse a picture that is larger than a file of that kind can be.
+
+    Raises:
+        InputError: naming the format.
+    """
+    largest = _LARGEST_SIDES.get(kind)
+    if largest is not None and max(height, width) > largest:
+        raise InputError(
+            f"a {NAMES[kind]} holds at most {largest} pixels a side",
+            next_step="use another --format",
+        )
+
+
+@dataclass(frozen=True)
+class RoomToWrite:
+    """What writing a page that stays on the disk, and reading it back, takes for a while.
+
+    Attributes:
+        memory: bytes.
+        disk: bytes beside the file itself.
+    """
+
+    memory: int
+    disk: int
+
+
+def room_to_write(kind: Format, shape: tuple[int, ...], itemsize: int) -> RoomToWrite:
+    """About what is needed to write such a page, measured with texture and noise (upper bounds).
+
+    Args:
+        kind: of the file.
+        shape: (H, W, C) of the samples.
+        itemsize: bytes of a sample.
+    """
+    if kind == "tiff":
+        return RoomToWrite(0, 0)
+    height, width, channels = shape
+    jp2 = (12 if itemsize == 1 else 15) * channels
+    pixel_bytes = {"png": 0, "jpeg": 3 * channels, "jp2": jp2, "webp": 42}[kind]
+    pixels = height * width
+    return RoomToWrite(pixels * pixel_bytes, 2 * pixels * channels * itemsize)

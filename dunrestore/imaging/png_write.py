@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dunrestore.imaging.palettes import expanded
-from dunrestore.imaging.picture import Document, Encoding, Palette, Picture, Resolution, Samples
+from dunrestore.imaging.picture import Encoding, Palette, Picture, Resolution, Samples
 from dunrestore.imaging.png import (
     PROFILE_KEYWORD,
     SIGNATURE,
@@ -25,24 +25,23 @@ from dunrestore.imaging.rows import reserve
 _LEVEL = 4
 """Deflate level: a quarter of the time of level 6, files 2.5 % larger."""
 IN_MEMORY = 1 << 27
-"""Bytes of samples beyond which image data are made in the file, not in memory. No picture that is
-restored in memory has more: its file may be on a disk whose files cannot be mapped."""
+"""Bytes of samples beyond which image data are made in the file, not in memory. What is restored in
+memory seldom has more, and may lie on a disk whose files cannot be mapped."""
 _BEFORE, _AFTER = 33, 12
 """Bytes of a PNG's signature with its header, and of its end."""
 
 
-def write(file: BinaryIO, document: Document) -> tuple[str, ...]:
+def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
     """Write a picture as PNG; what stood in its PNG source stays, chunk for chunk.
 
     Args:
         file: an empty file to write to.
-        document: the picture; of several pages the first.
+        picture: what to write.
 
     Returns:
         What could not be kept, in words.
     """
-    picture = document.pages[0]
-    lost = ["further pages"] if len(document.pages) > 1 else []
+    lost: list[str] = []
     if picture.encoding.palette is not None and not _fits(picture):
         picture = expanded(picture)
         lost.append("palette (written as RGB)")
@@ -85,14 +84,15 @@ def _as_encoded(samples: Samples, encoding: Encoding) -> NDArray[Any]:
 
 def _write_image(file: BinaryIO, array: NDArray[Any]) -> None:
     """Write the chunks of image data, as libpng makes them between a header and an end."""
+    # A byte more a row; what imagecodecs would make room for is not enough for narrow noise.
+    room = array.nbytes + array.nbytes // 64 + array.shape[0] + 2**16
     if array.nbytes <= IN_MEMORY:
-        with memoryview(_encoded(array)) as encoded:
+        with memoryview(bytearray(room)) as out, memoryview(_encoded(array, out)) as encoded:
             file.write(encoded[_BEFORE:-_AFTER])
         return
     # A large one's are made in the file, whose pages do not count as the program's memory.
     file.flush()
     start = file.tell() - _BEFORE
-    room = array.nbytes + array.nbytes // 64 + array.shape[0] + 2**16  # a byte more a row
     reserve(file.fileno(), start + room)
     with mmap.mmap(file.fileno(), start + room) as mapped, memoryview(mapped) as whole:
         written = bytes(whole[start : start + _BEFORE])
@@ -103,8 +103,8 @@ def _write_image(file: BinaryIO, array: NDArray[Any]) -> None:
     file.seek(0, 2)
 
 
-def _encoded(array: NDArray[Any], out: memoryview | None = None) -> bytes | memoryview:
-    """A PNG file; in ``out``, if that is given."""
+def _encoded(array: NDArray[Any], out: memoryview) -> bytes | memoryview:
+    """A PNG file, in ``out``."""
     return imagecodecs.png_encode(array, level=_LEVEL, out=out)  # pyright: ignore[reportReturnType, reportArgumentType]
 
 

@@ -178,8 +178,11 @@ def reserve(descriptor: int, size: int) -> None:
     """
     if size and hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.truncate(descriptor, size)
+        return
+    zeros = bytes(1 << 20)
+    start = os.lseek(descriptor, 0, os.SEEK_END)
+    while start < size:
+        start += os.write(descriptor, zeros[: size - start])
 
 
 class DerivedRows:

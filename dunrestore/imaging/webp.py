@@ -22,7 +22,6 @@ from dunrestore.imaging.pixels import as_samples, to_eight_bits
 
 Chunk = tuple[bytes, bytes]
 
-LARGEST_SIDE = 16383
 _ICC, _ALPHA, _EXIF, _XMP, _ANIMATION = 0x20, 0x10, 0x08, 0x04, 0x02
 _IMAGE = {b"VP8 ", b"VP8L", b"ALPH"}
 
@@ -114,26 +113,18 @@ def _header(found: dict[bytes, bytes]) -> tuple[int, int, bool]:
     return width & 0x3FFF, height & 0x3FFF, False
 
 
-def write(file: BinaryIO, document: Document) -> tuple[str, ...]:
+def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
     """Write a picture as lossless WebP; what stood in its WebP source stays, chunk for chunk.
 
     Args:
         file: an empty file to write to.
-        document: the picture; of several pages the first.
+        picture: what to write.
 
     Returns:
         What could not be kept, in words.
-
-    Raises:
-        InputError: if the picture is larger than a WebP can be.
     """
-    picture = document.pages[0]
-    lost = ["further pages"] if len(document.pages) > 1 else []
+    lost: list[str] = []
     height, width = picture.samples.shape[:2]
-    if max(height, width) > LARGEST_SIDE:
-        raise InputError(
-            f"a WebP holds at most {LARGEST_SIDE} pixels a side", next_step="use another --format"
-        )
     if picture.encoding.palette is not None:
         picture = expanded(picture)
         lost.append("palette (written as RGB)")

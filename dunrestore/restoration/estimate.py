@@ -13,6 +13,7 @@ from PIL import Image
 from dunrestore.checkpoints.load import Model
 from dunrestore.errors import DunrestoreError
 from dunrestore.imaging import files, tiff
+from dunrestore.imaging.limits import room_to_write
 from dunrestore.models.devices import DTYPES, choose_devices, choose_precision
 from dunrestore.models.measurements import Speed
 from dunrestore.restoration import source
@@ -92,7 +93,7 @@ def _planned(job: Job, plan: Plan) -> PlannedFile:
         pixels = header.height * header.width
         if pixels > source.IN_MEMORY:
             kind = files.format_of(job.target) or "tiff"
-            to_write = files.room_to_write(kind, (*size, 1), header.pixel_bytes)
+            to_write = room_to_write(kind, (*size, 1), header.pixel_bytes)
             work = work_bytes(pixels, pixels * header.pixel_bytes) + to_write.disk
     return PlannedFile(job, plan, size, job.source.stat().st_size, work)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 
 from dunrestore import __version__
@@ -18,7 +19,7 @@ from dunrestore.errors import (
     OutputCheckError,
     file_access_error,
 )
-from dunrestore.imaging.files import room_to_write
+from dunrestore.imaging.limits import NAMES, check_sides, room_to_write
 from dunrestore.imaging.picture import Document, Format, Picture
 from dunrestore.imaging.pixels import add_to_samples, as_samples, rgb_rows, upright_rows
 from dunrestore.imaging.rows import DerivedRows, Rows, StoredRows, TurnedRows, WritableRows, bands
@@ -113,13 +114,14 @@ def _wanted(work: Work) -> dict[str, Any]:
 
 
 def _check_room(folder: WorkFolder, opened: Opened, count: int) -> None:
-    """Refuse what would fill the disk or the memory before hours of computing."""
+    """Refuse what cannot be written before hours of computing."""
     pages, kind = opened.document.pages[:count], opened.image_format
     pixels = sum(page.samples.shape[0] * page.samples.shape[1] for page in pages)
     sample_bytes = sum(page.samples.nbytes * (1 + _is_copied(page)) for page in pages)
     first = pages[0].samples
     to_write = room_to_write(kind, first.shape, first.dtype.itemsize)
     try:
+        check_sides(kind, *first.shape[:2])
         _check_disk(folder, work_bytes(pixels, sample_bytes) + to_write.disk + opened.size)
         _check_memory(kind, to_write.memory)
     except DunrestoreError:
@@ -129,16 +131,18 @@ def _check_room(folder: WorkFolder, opened: Opened, count: int) -> None:
 
 
 def _check_memory(kind: Format, needed: int) -> None:
-    free = free_memory(torch.device("cpu"))
+    free = _memory_to_have()
     if needed > free:
         raise MemoryExhaustedError(
-            f"writing a {_NAMES[kind]} of this size takes {needed / 1e9:.1f} GB of memory;"
+            f"writing a {NAMES[kind]} of this size takes {needed / 1e9:.1f} GB of memory;"
             f" {free / 1e9:.1f} GB are free",
             next_step="write a TIFF (--format tiff), or free some memory",
         )
 
 
-_NAMES = {"jpeg": "JPEG", "jp2": "JPEG 2000", "webp": "WebP"}
+def _memory_to_have() -> int:
+    """Bytes that are free, with those that this process holds: another file may be written now."""
+    return free_memory(torch.device("cpu")) + psutil.Process().memory_info().rss
 
 
 def _check_disk(folder: WorkFolder, needed: int) -> None:

@@ -118,9 +118,7 @@ def test_wrong_bytes_on_disk_never_get_the_name(tmp_path, document, monkeypatch)
     encode = png_write.write
 
     def another_picture(file, given):
-        page = given.pages[0]
-        other = Picture(page.samples[::-1].copy(), page.encoding)
-        return encode(file, Document((other,), "png"))
+        return encode(file, Picture(given.samples[::-1].copy(), given.encoding))
 
     def cut_short(file, given):
         encode(file, given)

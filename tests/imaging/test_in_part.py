@@ -407,10 +407,24 @@ def test_a_png_made_in_its_file_has_the_same_bytes(tmp_path, monkeypatch, data):
     assert path.read_bytes() == wanted
 
 
-@pytest.mark.parametrize("size", [(900, 1000, 3), (200_000, 1, 1), (1, 200_000, 3)])
+class Unreadable:
+    """Rows on the disk that nobody should ask for."""
+
+    def __init__(self, samples):
+        self.shape, self.dtype, self.nbytes = samples.shape, samples.dtype, samples.nbytes
+
+    def __getitem__(self, rows):
+        raise AssertionError("these rows are not written")
+
+
+NARROW = [(300, 2, 1), (20_000, 3, 1), (3000, 1, 3), (200_000, 1, 1)]
+
+
+@pytest.mark.parametrize("in_memory", [-1, 1 << 27])
+@pytest.mark.parametrize("size", [(900, 1000, 3), (1, 200_000, 3), *NARROW])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_png_that_grows_has_room_in_its_file(tmp_path, monkeypatch, size, dtype):
-    monkeypatch.setattr(png_write, "IN_MEMORY", -1)
+def test_a_png_that_grows_has_room(tmp_path, monkeypatch, size, dtype, in_memory):
+    monkeypatch.setattr(png_write, "IN_MEMORY", in_memory)
     top = np.iinfo(dtype).max
     noise = np.random.default_rng(0).integers(0, top, size, dtype, endpoint=True)
     encoding = Encoding("grey" if size[2] == 1 else "rgb", int(top))
@@ -433,12 +447,32 @@ def test_no_room_for_a_large_png_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_without_the_systems_way_to_reserve_room_it_is_written_to(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    with (tmp_path / "a").open("xb+", buffering=0) as file:
+        file.write(b"begun")
+        rows.reserve(file.fileno(), 3_000_001)
+        assert os.fstat(file.fileno()).st_blocks * 512 >= 3_000_001
+        assert os.fstat(file.fileno()).st_size == 3_000_001
+        file.seek(0)
+        assert file.read() == b"begun" + bytes(3_000_001 - 5)
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_of_several_pages_only_the_first_is_encoded(tmp_path, stored, stays):
+    pages = [Picture(soft(3, np.uint8, (40, 60)) + n, Encoding("rgb")) for n in range(3)]
+    if stays:
+        pages[1:] = [replace(page, samples=Unreadable(page.samples)) for page in pages[1:]]
+    written = files.write(Document(tuple(pages), "tiff"), tmp_path / "a.png", format="png")
+    assert written.lost == ("further pages",)
+    np.testing.assert_array_equal(files.read(tmp_path / "a.png").pages[0].samples, pages[0].samples)
+
+
 def test_a_large_file_that_is_not_as_written_leaves_no_room_behind(tmp_path, monkeypatch, stored):
     write = png_write.write
 
-    def another_picture(file, document):
-        page = document.pages[0]
-        return write(file, Document((replace(page, samples=page.samples[::-1]),), "png"))
+    def another_picture(file, page):
+        return write(file, replace(page, samples=page.samples[::-1]))
 
     monkeypatch.setitem(files._WRITERS, "png", another_picture)
     samples = in_part(tmp_path / "a.png", big("png"), stored)

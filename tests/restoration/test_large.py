@@ -13,6 +13,7 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import psutil
 import pytest
 import simplejpeg
 import tifffile
@@ -533,7 +534,7 @@ def large_to(monkeypatch, tmp_path, suffix):
 def test_too_little_memory_for_an_encoder_is_one_line_before_the_work(
     monkeypatch, tmp_path, capsys, suffix
 ):
-    monkeypatch.setattr(large_module, "free_memory", lambda device: 10_000)
+    monkeypatch.setattr(large_module, "_memory_to_have", lambda: 10_000)
     assert large_to(monkeypatch, tmp_path, suffix) == ExitCode.MEMORY
     (line,) = capsys.readouterr().err.splitlines()
     assert "of memory" in line
@@ -541,9 +542,48 @@ def test_too_little_memory_for_an_encoder_is_one_line_before_the_work(
     assert not list(tmp_path.glob(".dunrestore-*"))
 
 
+def test_what_another_file_is_written_with_is_not_missing(monkeypatch):
+    monkeypatch.setattr(large_module, "free_memory", lambda device: 10_000)
+    held = psutil.Process().memory_info().rss
+    assert large_module._memory_to_have() > 10_000 + held / 2
+
+
+@pytest.mark.parametrize(("suffix", "side"), [(".jpg", 65501), (".webp", 16384)])
+def test_a_picture_too_long_for_its_format_is_refused_before_the_work(
+    monkeypatch, tmp_path, capsys, suffix, side
+):
+    use_toy(monkeypatch)
+    on_disk(monkeypatch, True)
+    tifffile.imwrite(tmp_path / "in.tif", np.zeros((16, side, 3), np.uint8), photometric="rgb")
+    computed = []
+    monkeypatch.setattr(large_module, "compute", lambda *given: computed.append(given))
+    target = tmp_path / f"out{suffix}"
+    code = run(["restore", str(tmp_path / "in.tif"), "-o", str(target), "-d", "cpu"])
+    assert code == ExitCode.INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"at most {side - 1} pixels a side" in line
+    assert "--format" in line
+    assert not computed
+    assert not list(tmp_path.glob(".dunrestore-*"))
+
+
+@pytest.mark.parametrize(("suffix", "fits"), [(".tif", True), (".png", False)])
+def test_room_for_reading_back_is_counted(monkeypatch, tmp_path, capsys, suffix, fits):
+    pixels = 150 * 210
+    needed = (
+        large_module.work_bytes(pixels, 3 * pixels)
+        + make_tiff(tmp_path / "other.tif").stat().st_size
+    )
+    disk = shutil.disk_usage(tmp_path)._replace(free=needed + 3 * pixels)
+    monkeypatch.setattr(work_folder.shutil, "disk_usage", lambda _: disk)
+    code = large_to(monkeypatch, tmp_path, suffix)
+    assert code == (ExitCode.OK if fits else ExitCode.FILE_ACCESS)
+    assert ("disk space" in capsys.readouterr().err) != fits
+
+
 @pytest.mark.parametrize("suffix", [".tif", ".png"])
 def test_tiff_and_png_are_written_with_little_memory(monkeypatch, tmp_path, suffix):
-    monkeypatch.setattr(large_module, "free_memory", lambda device: 10_000)
+    monkeypatch.setattr(large_module, "_memory_to_have", lambda: 10_000)
     assert large_to(monkeypatch, tmp_path, suffix) == ExitCode.OK
     assert (tmp_path / f"out{suffix}").exists()
 
