@@ -132,19 +132,15 @@ def _weights(origins: tuple[int, ...], size: int) -> list[NDArray[np.float32]]:
     weights = [np.ones(size, np.float32) for _ in origins]
     for i in range(len(origins) - 1):
         shared = origins[i] + size - origins[i + 1]
-        ramp = min(shared, RAMP)
+        # No longer than the step: so one ramp ends before the next begins, and two tiles at most
+        # count at a pixel, however many hold it.
+        ramp = min(shared, RAMP, origins[i + 1] - origins[i])
         context = (shared - ramp) // 2
         rising = np.zeros(shared, np.float32)
         rising[context : context + ramp] = (np.arange(ramp, dtype=np.float32) + 0.5) / ramp
         rising[context + ramp :] = 1
         weights[i][size - shared :] *= 1 - rising
         weights[i + 1][:shared] *= rising
-    # Three tiles can meet where the last one was pushed back.
-    total = np.zeros(origins[-1] + size, np.float32)
-    for origin, weight in zip(origins, weights, strict=True):
-        total[origin : origin + size] += weight
-    for origin, weight in zip(origins, weights, strict=True):
-        weight /= total[origin : origin + size]
     return weights
 
 
