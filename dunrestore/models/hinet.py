@@ -171,10 +171,12 @@ class HINet(nn.Module):
         features, out_1 = self.sam12(features, picture)
 
         features = self.cat12(torch.cat([self.conv_02(x), features], dim=1))
+        # What is used for the last time is let go: it is a third of the memory at the peak.
+        encoded.reverse()
         skips: list[Tensor] = []
-        for level, block in enumerate(self.down_path_2):
-            if level < self.config.depth - 1:
-                features, skip = block(features, encoded[level], decoded[-level - 1])
+        for block in self.down_path_2:
+            if decoded:
+                features, skip = block(features, encoded.pop(), decoded.pop())
             else:
                 features, skip = block(features)
             skips.append(skip)
