@@ -19,9 +19,10 @@ from dunrestore.errors import (
 from dunrestore.imaging import jp2, jpeg, keeping, png, png_write, tiff, tiff_write, webp
 from dunrestore.imaging.atomic import write_atomically
 from dunrestore.imaging.encoded import Encoded, read_encoded
+from dunrestore.imaging.in_bands import each_band
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS, check_sides
 from dunrestore.imaging.picture import Document, Format, Picture
-from dunrestore.imaging.rows import Make, bands, temporary_room
+from dunrestore.imaging.rows import Make, temporary_room
 from dunrestore.imaging.tiff_rows import TiffRows
 
 SUFFIXES: dict[str, Format] = {
@@ -257,14 +258,15 @@ def _unnamed(
 def _same_pixels(page: Picture, again: Picture, *, exact: bool) -> bool:
     if page.samples.shape[:2] != again.samples.shape[:2]:
         return False
-    return all(
-        keeping.same_pixels(
+
+    def same(rows: slice) -> bool:
+        return keeping.same_pixels(
             replace(page, samples=page.samples[rows]),
             replace(again, samples=again.samples[rows]),
             exact=exact,
         )
-        for rows in bands(*page.samples.shape[:2], multiple=16)  # as a JPEG's blocks
-    )
+
+    return all(each_band(same, *page.samples.shape[:2], multiple=16))  # as a JPEG's blocks
 
 
 def in_memory(document: Document) -> Document:

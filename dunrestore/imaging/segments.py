@@ -1,5 +1,6 @@
 """Rows of a picture that are decoded from its file's strips or tiles when they are needed."""
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,7 @@ class SegmentRows(ABC):
         self._deep, self._wide = segment
         self._above, self._left = lead
         self._kept: dict[int, NDArray[Any]] = {}
+        self._decoding = threading.Lock()
 
     @property
     def nbytes(self) -> int:
@@ -80,7 +82,8 @@ class SegmentRows(ABC):
         # The row of segments in which the next rows begin, if these end within it.
         last, ended = divmod(start + len(out) + self._above, self._deep)
         keep = ended > 0 and not self._coarse
-        with self.path.open("rb") as file:
+        # One after the other: what several bands share is decoded once.
+        with self._decoding, self.path.open("rb") as file:
             for index, plane, i, j in self._segments(start, start + len(out)):
                 segment = self._kept.get(index)
                 if segment is None:
@@ -90,7 +93,7 @@ class SegmentRows(ABC):
                 top = max(i * self._deep - self._above, 0)
                 left = max(j * self._wide - self._left, 0)
                 _place(segment, out[..., plane], top - start, left)
-        self._kept = kept
+            self._kept = kept
 
     def _planes(self) -> list[slice]:
         """The channels of each set of segments that makes up the picture."""

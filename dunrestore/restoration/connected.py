@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from scipy.sparse.csgraph import connected_components
 
+from dunrestore.imaging.in_bands import each_band, on_each_band
 from dunrestore.imaging.rows import WritableRows, bands
 
 Labels = NDArray[np.int32]
@@ -17,10 +18,12 @@ Labels = NDArray[np.int32]
 class _Band:
     """What of a band may go on in its neighbours: the regions at its first and last row."""
 
-    labels: Labels
-    """Their numbers inside the band."""
-    first: int
-    """Number of the first of them among those of all bands."""
+    rows: Labels
+    """(2, W), the regions' numbers inside the band."""
+    edge: Labels
+    """Those of them that there are, each once."""
+    sums: NDArray[np.int64]
+    """How many pixels count in each of those."""
 
 
 def keep_regions(
@@ -36,30 +39,41 @@ def keep_regions(
         structure: (3, 3), which neighbours are connected.
     """
     height, width = levels.shape[:2]
-    found: list[_Band] = []
+
+    def look(rows: slice) -> _Band:
+        labels, own = _labelled(levels[rows], counted, structure)
+        first_and_last = labels[[0, -1]]
+        edge = np.unique(first_and_last)
+        edge = edge[edge > 0]
+        return _Band(first_and_last, edge, own[edge])
+
+    seen: dict[int, tuple[Labels, int]] = {}
+    """Of each band, by its first row: the regions at its edge, and how many came before."""
     sums: list[NDArray[np.int64]] = []
     links: list[NDArray[np.int64]] = []
     above = np.zeros(width, np.int64)
     total = 0
-    for rows in bands(height, width):
-        labels, own = _labelled(levels[rows], counted, structure)
-        edge = np.unique(labels[[0, -1]])
-        edge = edge[edge > 0]
-        # 0 stands for no region, here as in the labels.
-        numbers = np.zeros(len(own), np.int64)
-        numbers[edge] = np.arange(total + 1, total + 1 + len(edge))
-        links.append(_links(above, numbers[labels[0]], structure))
-        found.append(_Band(edge, total))
-        sums.append(own[edge])
-        above = numbers[labels[-1]]
-        total += len(edge)
+    looks = each_band(look, height, width)
+    for rows, band in zip(bands(height, width), looks, strict=True):
+        # Numbers among those of all bands; 0 stands for no region, here as in the labels.
+        numbers = np.zeros(int(band.edge.max(initial=0)) + 1, np.int64)
+        numbers[band.edge] = np.arange(total + 1, total + 1 + len(band.edge))
+        links.append(_links(above, numbers[band.rows[0]], structure))
+        above = numbers[band.rows[1]]
+        seen[rows.start] = band.edge, total
+        sums.append(band.sums)
+        total += len(band.edge)
     kept = _kept(np.concatenate(sums), np.concatenate(links, axis=1), enough)
-    for rows, band in zip(bands(height, width), found, strict=True):
+
+    def keep(rows: slice) -> None:
         labels, own = _labelled(levels[rows], counted, structure)
-        keep = own >= enough
-        keep[band.labels] = kept[band.first : band.first + len(band.labels)]
-        keep[0] = False
-        levels[rows] = keep[labels]
+        large = own >= enough
+        edge, before = seen[rows.start]
+        large[edge] = kept[before : before + len(edge)]
+        large[0] = False
+        levels[rows] = large[labels]
+
+    on_each_band(keep, height, width)
 
 
 def _labelled(

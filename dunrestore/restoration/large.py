@@ -19,6 +19,7 @@ from dunrestore.errors import (
     OutputCheckError,
     file_access_error,
 )
+from dunrestore.imaging.in_bands import on_each_band
 from dunrestore.imaging.limits import NAMES, check_sides, room_to_write
 from dunrestore.imaging.picture import Document, Format, Picture
 from dunrestore.imaging.pixels import add_to_samples, as_samples, rgb_rows, upright_rows
@@ -265,7 +266,8 @@ def _apply(
     preserved: bool,
 ) -> None:
     """Add the change to the samples, and keep what was lost."""
-    for rows in bands(*kept.shape):
+
+    def apply(rows: slice) -> None:
         samples, weight = scan.samples[rows], losses[rows]
         kept[rows] = weight > 0
         if not preserved:
@@ -273,3 +275,5 @@ def _apply(
         if weight.any():
             samples = add_to_samples(samples, proposed[rows], weight, scan.encoding)
         restored[rows] = samples
+
+    on_each_band(apply, *kept.shape)

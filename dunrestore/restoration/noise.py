@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from dunrestore.imaging.rows import Rows, bands
+from dunrestore.imaging.in_bands import each_band, on_each_band
+from dunrestore.imaging.rows import Rows
 from dunrestore.restoration.quantiles import Quantiles
 
 NOISY = 7.5
@@ -25,15 +26,21 @@ def is_noisy(picture: Rows, change: Rows, weight: Rows) -> bool:
         weight: (H, W), the damage found.
     """
     height, width = picture.shape[:2]
-    sound = sum(int(np.count_nonzero(weight[rows] == 0)) for rows in bands(height, width))
+
+    def count(rows: slice) -> int:
+        return int(np.count_nonzero(weight[rows] == 0))
+
+    sound = sum(each_band(count, height, width))
     if min(height, width) < 16 or sound < 0.1 * height * width:
         return False
     before = noise_level(picture, weight)
     if before <= NOISY:
         return False
-    taken = 0.0
-    for rows in bands(height, width):
-        taken += float(np.square(change[rows][weight[rows] == 0], dtype=np.float64).sum())
+
+    def power(rows: slice) -> float:
+        return float(np.square(change[rows][weight[rows] == 0], dtype=np.float64).sum())
+
+    taken = sum(each_band(power, height, width))
     taken = 255 * (taken / (3 * sound)) ** 0.5
     return taken < 1.12 * before and noise_level(picture, weight, change) < 0.4 * before
 
@@ -52,7 +59,8 @@ def noise_level(picture: Rows, weight: Rows, change: Rows | None = None) -> floa
         change: (H, W, 3), added to the picture first.
     """
     levels = Quantiles()
-    for rows in bands(*picture.shape[:2], multiple=BLOCK):
+
+    def measure(rows: slice) -> None:
         p = picture[rows] if change is None else picture[rows] + change[rows]
         height, width = len(p) // BLOCK, p.shape[1] // BLOCK
         p = p[: height * BLOCK, : width * BLOCK]
@@ -66,4 +74,6 @@ def noise_level(picture: Rows, weight: Rows, change: Rows | None = None) -> floa
         total = power.reshape(blocks).sum(axis=(1, 3), dtype=np.float64)
         enough = number >= BLOCK**2 // 8
         levels.add(np.sqrt(total[enough] / number[enough]))
+
+    on_each_band(measure, *picture.shape[:2], multiple=BLOCK)
     return levels.at(0.1) / LOWEST_TENTH * 255

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dunrestore.imaging.rows import Make, Rows, WritableRows, bands
+from dunrestore.imaging.in_bands import on_each_band
+from dunrestore.imaging.rows import Make, Rows, WritableRows
 from dunrestore.restoration.connected import keep_regions
 from dunrestore.restoration.quantiles import Quantiles
 from dunrestore.restoration.spoiling import BLURRED, Spoiling
@@ -95,10 +96,13 @@ class DamageWeight:
         self._faint = (rule.faint_raised if raised else rule.faint) * self._low
         self._damaged = make(self.shape, np.uint8)
         stands_out = min(rule.coherence * quiet_average, rule.most_coherent)
-        for rows in bands(*self.shape):
+
+        def find(rows: slice) -> None:
             coherent = averaged[rows] > stands_out
             strength = _magnitude(change[rows]) * coherent
             self._damaged[rows] = _levels(strength, self._low, certain)
+
+        on_each_band(find, *self.shape)
         keep_regions(self._damaged, counted=2, enough=1, structure=CROSS)
         keep_regions(self._damaged, counted=1, enough=rule.smallest, structure=NEIGHBOURS)
 
@@ -134,8 +138,11 @@ class FoundWeight:
         self.shape = probability.shape[:2]
         self._change, self._spoiling = change, spoiling
         self._damaged = make(self.shape, np.uint8)
-        for rows in bands(*self.shape):
+
+        def find(rows: slice) -> None:
             self._damaged[rows] = _levels(probability[rows], LIKELY, CERTAIN)
+
+        on_each_band(find, *self.shape)
         keep_regions(self._damaged, counted=2, enough=1, structure=CROSS)
 
     def __getitem__(self, rows: slice) -> NDArray[np.float32]:
@@ -200,7 +207,8 @@ def _quiet(change: Rows, averaged: WritableRows) -> tuple[float, float]:
     """Strength of the change of the quietest fifth, and of its average, which is computed."""
     # Not the median: half of a picture may be lost.
     strengths, averages = Quantiles(), Quantiles()
-    for rows in bands(*change.shape[:2]):
+
+    def measure(rows: slice) -> None:
         first = max(rows.start - _REACH, 0)
         around = change[first : rows.stop + _REACH]
         own = slice(rows.start - first, rows.stop - first)
@@ -208,6 +216,8 @@ def _quiet(change: Rows, averaged: WritableRows) -> tuple[float, float]:
         averaged[rows] = average = _largest(smooth)
         strengths.add(_magnitude(around[own]))
         averages.add(average)
+
+    on_each_band(measure, *change.shape[:2])
     return strengths.at(0.2), averages.at(0.2)
 
 

@@ -1,5 +1,6 @@
 """Quantiles of values that are seen band by band."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,20 @@ _DROPPED = 11
 class Quantiles:
     """Counts of float32 values of at least 0; their bits, read as whole numbers, sort as they do.
 
-    However the values are cut into bands, the quantiles are the same.
+    However the values are cut into bands, the quantiles are the same. Several threads may add.
     """
 
     def __init__(self) -> None:
         self._counts = np.zeros(1 << 31 - _DROPPED, np.int64)
+        self._adding = threading.Lock()
 
     def add(self, values: NDArray[Any]) -> None:
         """Count values of any shape."""
         bits = np.ascontiguousarray(values, np.float32).view(np.int32).ravel() >> _DROPPED
         # Twice as fast as numpy's, which keeps other threads from running meanwhile.
         counts = torch.bincount(torch.from_numpy(bits)).numpy()
-        self._counts[: len(counts)] += counts
+        with self._adding:
+            self._counts[: len(counts)] += counts
 
     def at(self, share: float) -> float:
         """The value that this share of all values lies below, rounded down; 0 without values."""

@@ -12,8 +12,9 @@ from dunrestore.checkpoints.load import Model
 from dunrestore.checkpoints.record import sha256_of
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels, xmp
+from dunrestore.imaging.in_bands import each_band
 from dunrestore.imaging.picture import Picture
-from dunrestore.imaging.rows import DerivedRows, Rows, any_of, bands
+from dunrestore.imaging.rows import DerivedRows, Rows, any_of
 from dunrestore.models.devices import kind_of
 from dunrestore.provenance import drift, record
 from dunrestore.provenance.change_map import Change, change_of
@@ -170,13 +171,16 @@ def _page_changes(
     cleaned = page is not None and not page.preserved
     losses = page.losses if page else _like(change, lambda band: np.zeros(band.shape, bool))
     regions = ChangedRegions(height, width)
+
+    def look(rows: slice) -> tuple[int, NDArray[np.bool_], NDArray[np.bool_]]:
+        return rows.start, change[rows] > 0, losses[rows]
+
     count, outside, sound = 0, False, False
-    for rows in bands(height, width, multiple=CELL):
-        changed, lost = change[rows] > 0, losses[rows]
+    for top, changed, lost in each_band(look, height, width, CELL):
         count += int(np.count_nonzero(changed))
         outside |= bool((changed & ~lost).any())
         sound |= not lost.all()
-        regions.add(rows.start, lost if cleaned else changed)
+        regions.add(top, lost if cleaned else changed)
     if lossy or outside:
         before, after = pixels.rgb_rows(old), pixels.rgb_rows(new)
         moved = drift.colour_drift(before, after, _like(losses, np.logical_not))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dunrestore.imaging.rows import Rows, bands
+from dunrestore.imaging.in_bands import each_band
+from dunrestore.imaging.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,16 @@ def spoiling_of(picture: Rows) -> Spoiling:
     height, width = picture.shape[:2]
     if min(height, width) < SHOWING:
         return BLURRED
-    edges = np.zeros((2, 8, 2))
-    for rows in bands(height, width, multiple=8):
+
+    def jumps(rows: slice) -> NDArray[np.float64]:
+        edges = np.zeros((2, 8, 2))
         red, green, blue = np.moveaxis(picture[rows.start : min(rows.stop + 3, height)], 2, 0)
         grey = red + green + blue
         _add_jumps(edges[0], grey, 0, rows.start)
         _add_jumps(edges[1], grey[: rows.stop - rows.start], 1, 0)
+        return edges
+
+    edges = sum(each_band(jumps, height, width, 8), np.zeros((2, 8, 2)))
     return RINGING if min(map(_most_prominent, edges)) > BLOCKY else BLURRED
 
 
