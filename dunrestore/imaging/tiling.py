@@ -207,6 +207,17 @@ def _own(origins: tuple[int, ...], number: int, size: int, length: int) -> slice
     return slice(min(first, end) - start, end - start)
 
 
+def shared_rows(plan: Plan, row: int) -> slice:
+    """The rows of the picture to which both a row of tiles, not the first, and the one above add.
+
+    Those above them are finished without it, those below are still untouched.
+    """
+    above, below = plan.tops[row - 1], plan.tops[row]
+    first, _ = _counting(plan.row_weights[row], plan.height - below)
+    last, _ = _counting(plan.row_weights[row - 1], plan.height - above)
+    return slice(below + first.start, above + last.stop)
+
+
 def add(picture: WritableRows, plan: Plan, tile: Tile, pixels: NDArray[np.float32]) -> None:
     """Add a tile to a picture, weighted so that all tiles of a plan together give the picture.
 

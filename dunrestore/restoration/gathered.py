@@ -167,20 +167,19 @@ class Gathering:
         if finished == 0:
             change.clear()
             return 0
-        top = plan.tops[finished]
-        kept = self._work.load(self._kept(finished))
-        change[top : top + len(kept)] = kept
-        for band in bands(max(plan.tile_size[0] - len(kept), 0), plan.width):
-            first = top + len(kept) + band.start
-            change[first : first + band.stop - band.start] = 0
+        shared = tiling.shared_rows(plan, finished)
+        change[shared] = self._work.load(self._kept(finished))
+        end = plan.tops[finished] + plan.tile_size[0]
+        for band in bands(end - shared.stop, plan.width):
+            change[shared.stop + band.start : shared.stop + band.stop] = 0
         return finished
 
     def _finish_row(self, row: int, plan: tiling.Plan, change: StoredRows, redone: int) -> None:
         change.flush()
         if row + 1 < len(plan.tops):
             # The next row of tiles adds to these; should it be interrupted, they are needed again.
-            shared = change[plan.tops[row + 1] : plan.tops[row] + plan.tile_size[0]]
-            self._work.save(self._kept(row + 1), shared)
+            shared = tiling.shared_rows(plan, row + 1)
+            self._work.save(self._kept(row + 1), change[shared])
         self._note_row("row", row, redone)
         self._work.delete(self._kept(row))
 

@@ -132,3 +132,20 @@ def test_origins_are_aligned_if_asked_for(length, tile):
 def test_tiles_that_cannot_be_aligned_are_cut_without():
     plan = tiling.plan(192, 192, tile=48, overlap=0, multiple=48, aligned=64)
     assert plan.tops == (0, 48, 96, 144)
+
+
+@settings(deadline=None)
+@given(plans())
+def test_a_row_of_tiles_meets_those_above_only_in_the_rows_they_share(plan):
+    counting = np.zeros((len(plan.tops), plan.padded[0]), bool)
+    for row, weights in enumerate(plan.row_weights):
+        top = plan.tops[row]
+        counting[row, top : top + len(weights)] = weights > 0
+    for row in range(1, len(plan.tops)):
+        shared = tiling.shared_rows(plan, row)
+        assert not counting[row:, : shared.start].any()
+        assert not counting[:row, max(shared.start, shared.stop) : plan.height].any()
+        both = counting[:row].any(axis=0) & counting[row:].any(axis=0)
+        places = np.flatnonzero(both[: plan.height])
+        expected = range(places[0], places[-1] + 1) if places.size else range(0)
+        assert list(expected) == list(range(shared.start, shared.stop))
