@@ -1,6 +1,7 @@
 """One network at work on one device or on several, beside what prepares and uses its tiles."""
 
 import copy
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -107,17 +108,19 @@ class Runners:
         self, call_of: Callable[[Runner], Callable[[S], T]], items: Iterable[S]
     ) -> Generator[T, None, None]:
         """What a call of the runners returns for each item, in the order of the items."""
-        workers = [
-            call_of(runner)
-            for runner in self._runners
-            for _ in range(LANES if runner.device.type == "cuda" else 1)
-        ]
+        # Another device begins every time, or one would compute all pictures of a single tile.
+        first = next(_BEGUN) % len(self._runners)
+        runners = self._runners[first:] + self._runners[:first]
+        workers = [call_of(runner) for runner in runners]
+        if self.devices[0].type == "cuda":
+            workers *= LANES
         if len(workers) == 1 and self.devices[0].type == "cpu":
             # A thread would only compete with the network for the same cores.
             return (workers[0](item) for item in items)
         return in_order(workers, items)
 
 
+_BEGUN = itertools.count()
 _made: WeakKeyDictionary[nn.Module, list[nn.Module]] = WeakKeyDictionary()
 _making = threading.Lock()
 
@@ -138,16 +141,16 @@ def in_order(workers: Sequence[Callable[[S], T]], items: Iterable[S]) -> Generat
     also by an exception or ``close``, what waits is dropped and what is worked on is waited for.
 
     Args:
-        workers: each is called by one thread only.
+        workers: each is called by one thread only; the first items go to the first of them.
         items: iterated over in the calling thread.
 
     Raises:
         BaseException: what a worker raised, when its item's turn comes.
     """
-    free, own = list(workers), threading.local()
+    free, own = deque(workers), threading.local()
 
     def begin() -> None:
-        own.work = free.pop()
+        own.work = free.popleft()
 
     def work(item: S) -> T:
         return own.work(item)

@@ -44,8 +44,12 @@ LARGEST_OF_SEVERAL = 960
 """What gathers the tiles of a larger picture takes memory, too."""
 SMALLEST_TILE = 240
 """Below this, automatic tiles would be mostly overlap."""
+LARGEST_ON_GPU = 2208
+"""Where there is memory for it a GPU computes little twice, and its largest tensors keep less than
+2**31 numbers, which its kernels count in 32 bits."""
 LARGEST_BATCH = 4
-"""Tiles that a GPU computes together: of the compact networks one keeps it waiting for commands."""
+"""Small tiles that a GPU computes together: of the compact networks one keeps it waiting for
+commands. Together they have no more pixels than one of the largest."""
 MEMORY_SHARE = 0.5
 """Share of the free memory that automatic tiles may take."""
 
@@ -175,12 +179,15 @@ def compute(
 def automatic_tile(
     network: nn.Module, device: torch.device, dtype: torch.dtype, batch_size: int
 ) -> int:
-    """The side of the largest tile that the free memory allows, up to ``LARGEST_TILE``."""
-    per_pixel = _bytes_per_pixel(network, dtype)
-    pixels = MEMORY_SHARE * _free_memory(device) / (per_pixel * batch_size)
+    """The side of the largest tile that the free memory allows, up to ``LARGEST_TILE``, on a GPU up
+    to ``LARGEST_ON_GPU`` with all tiles of a batch together."""
+    pixels = MEMORY_SHARE * _free_memory(device) / (_bytes_per_pixel(network, dtype) * batch_size)
     multiple = size_multiple(network)
     side = int(pixels**0.5) // multiple * multiple
-    return max(SMALLEST_TILE, min(side, LARGEST_TILE))
+    largest = LARGEST_TILE
+    if device.type == "cuda":
+        largest = max(largest, int(LARGEST_ON_GPU / batch_size**0.5))
+    return max(SMALLEST_TILE, min(side, largest))
 
 
 def common_tile(
@@ -194,7 +201,9 @@ def common_tile(
 
 def tile_for(size: tuple[int, int], largest: int) -> int:
     """What tiles of a picture of so many rows and columns are at most, if ``largest`` would fit."""
-    return largest if max(size) <= largest else min(largest, LARGEST_OF_SEVERAL)
+    if max(size) <= largest or largest > LARGEST_TILE:  # which only a GPU has
+        return largest
+    return min(largest, LARGEST_OF_SEVERAL)
 
 
 def tiles_at_once(
@@ -205,7 +214,7 @@ def tiles_at_once(
         return 1
     per_tile = _bytes_per_pixel(network, dtype) * tile**2
     room = MEMORY_SHARE * min(map(_free_memory, devices))
-    return max(1, min(LARGEST_BATCH, int(room / per_tile)))
+    return max(1, min(LARGEST_BATCH, int(room / per_tile), LARGEST_ON_GPU**2 // tile**2))
 
 
 def _free_memory(device: torch.device) -> int:

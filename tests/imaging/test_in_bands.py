@@ -14,9 +14,13 @@ WIDTH = 1 << 15  # bands of 32 rows
 @pytest.fixture(autouse=True)
 def four_processors(monkeypatch):
     monkeypatch.setattr(in_bands, "processors", lambda: 4)
-    in_bands._threads.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left():
+    before = set(threading.enumerate())
     yield
-    in_bands._threads.cache_clear()
+    assert set(threading.enumerate()) == before
 
 
 class Crowd:

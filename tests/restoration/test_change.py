@@ -105,20 +105,45 @@ def test_automatic_tiles_follow_the_free_memory(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("devices", "free", "tiles"),
-    [("cpu", 1e12, 1), ("cuda:0", 1e12, 4), ("cuda:0", 500e6, 2), ("cuda:0,cuda:1", 100e6, 1)],
+    ("free", "batch", "side"),
+    [(1e12, 1, 2208), (1e12, 4, 1104), (1e12, 64, 1008), (500e6, 1, 1536), (2e6, 1, 240)],
 )
-def test_a_gpu_computes_as_many_tiles_at_once_as_fit(monkeypatch, devices, free, tiles):
+def test_a_gpu_takes_larger_tiles_where_they_fit(monkeypatch, free, batch, side):
+    monkeypatch.setattr(change_module, "free_memory", lambda _: int(free))
+    monkeypatch.setattr(change_module, "in_turn", lambda _device, call: call())
+    device = torch.device("cuda:0")
+    found = change_module.automatic_tile(Toy(blur), device, torch.float32, batch)
+    assert found == side
+
+
+@pytest.mark.parametrize(
+    ("devices", "free", "side", "tiles"),
+    [
+        ("cpu", 1e12, 960, 1),
+        ("cuda:0", 1e12, 960, 4),
+        ("cuda:0", 500e6, 960, 2),
+        ("cuda:0,cuda:1", 100e6, 960, 1),
+        ("cuda:0", 1e12, 1200, 3),
+        ("cuda:0", 1e12, 2208, 1),
+        ("cuda:0", 1e12, 3000, 1),
+    ],
+)
+def test_a_gpu_computes_as_many_tiles_at_once_as_fit(monkeypatch, devices, free, side, tiles):
     monkeypatch.setattr(change_module, "free_memory", lambda _: int(free))
     monkeypatch.setattr(change_module, "in_turn", lambda _device, call: call())
     named = [torch.device(name) for name in devices.split(",")]
-    found = change_module.tiles_at_once(Toy(blur), named, torch.float32, 960)
+    found = change_module.tiles_at_once(Toy(blur), named, torch.float32, side)
     assert found == tiles
 
 
 @pytest.mark.parametrize(
     ("size", "largest", "tile"),
-    [((1000, 700), 1008, 1008), ((1000, 1100), 1008, 960), ((2000, 100), 480, 480)],
+    [
+        ((1000, 700), 1008, 1008),
+        ((1000, 1100), 1008, 960),
+        ((2000, 100), 480, 480),
+        ((9000, 9000), 2208, 2208),
+    ],
 )
 def test_a_picture_that_fits_is_one_tile(size, largest, tile):
     assert change_module.tile_for(size, largest) == tile

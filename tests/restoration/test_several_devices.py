@@ -2,6 +2,7 @@
 
 import json
 import threading
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -89,6 +90,32 @@ def test_both_devices_are_used_and_the_file_is_the_same(monkeypatch, tmp_path, l
     assert two == one
     assert (wanted["execution"].pop("device"), values["execution"].pop("device")) == DEVICES
     assert values == wanted
+
+
+class Numbered(Toy):
+    """Notes which copy of it was used."""
+
+    used: ClassVar[list[int]] = []
+
+    def __init__(self, number):
+        super().__init__(None)
+        self.number = number
+
+    def __deepcopy__(self, _memo):
+        return Numbered(self.number + 1)
+
+    def forward(self, x):
+        Numbered.used.append(self.number)
+        return (x,)
+
+
+def test_pictures_of_a_single_tile_take_turns_on_the_devices(monkeypatch):
+    monkeypatch.setattr(Numbered, "used", [])
+    numbered = Numbered(0)
+    for _ in range(6):
+        propose(picture(48, 48), numbered, RestoreOptions(**TWO))
+    first = Numbered.used[0]
+    assert Numbered.used == [first, 1 - first] * 3
 
 
 class Filling(Toy):
