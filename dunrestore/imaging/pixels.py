@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from dunrestore.imaging.in_bands import on_each_band
 from dunrestore.imaging.palettes import change_indices
 from dunrestore.imaging.picture import Encoding, Picture, Samples
 from dunrestore.imaging.rows import DerivedRows, Rows, TurnedRows, bands
@@ -43,7 +44,13 @@ def add_residual(
     orientation = picture.metadata.orientation
     residual, weight = stored_order(residual, orientation), stored_order(weight, orientation)
     if picture.encoding.palette is None:
-        samples = add_to_samples(picture.samples, residual, weight, picture.encoding)
+        samples = np.empty_like(picture.samples)
+
+        def add(rows: slice) -> None:
+            old, encoding = picture.samples[rows], picture.encoding
+            samples[rows] = add_to_samples(old, residual[rows], weight[rows], encoding)
+
+        on_each_band(add, *samples.shape[:2])
         return replace(picture, samples=samples)
     delta = residual * weight[..., None]
     indices, palette = change_indices(picture.samples[..., 0], delta, picture.encoding.palette)

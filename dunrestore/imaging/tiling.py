@@ -7,11 +7,14 @@ without global statistics sees every pixel at the same phase as it would in the 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dunrestore.imaging.rows import WritableRows
+
+S = TypeVar("S", bound=np.generic)
 
 RAMP = 32
 """Widest blend between two tiles, in pixels; the rest of an overlap is context and discarded."""
@@ -144,28 +147,56 @@ def _weights(origins: tuple[int, ...], size: int) -> list[NDArray[np.float32]]:
     return weights
 
 
+@dataclass(frozen=True)
+class Span:
+    """The rows, or the columns, of a picture that a tile holds."""
+
+    inside: slice
+    beyond: NDArray[np.int64]
+    """Those that stand, reflected, behind the picture's edge; perhaps none."""
+
+    @property
+    def needed(self) -> range:
+        """All of them, and what lies between."""
+        return range(int(self.beyond.min(initial=self.inside.start)), self.inside.stop)
+
+    def since(self, first: int) -> "Span":
+        """The same in a part of the picture that begins at ``first``."""
+        inside = slice(self.inside.start - first, self.inside.stop - first)
+        return Span(inside, self.beyond - first)
+
+
 def extract(picture: NDArray[np.float32], tile: Tile) -> NDArray[np.float32]:
     """The tile's pixels (rows, columns, C) of a picture (H, W, C), reflected beyond its edges."""
-    rows, columns = places(tile, *picture.shape[:2])
-    if isinstance(rows, slice) and isinstance(columns, slice):
-        return picture[rows, columns]
-    return picture[rows][:, columns]
+    return cut_out(picture, *spans(tile, *picture.shape[:2]))
 
 
-def places(
-    tile: Tile, height: int, width: int
-) -> tuple[slice | NDArray[np.int64], slice | NDArray[np.int64]]:
+def spans(tile: Tile, height: int, width: int) -> tuple[Span, Span]:
     """Which rows and which columns of a picture a tile holds, reflected beyond its edges."""
-    return _reflected(tile.top, tile.size[0], height), _reflected(tile.left, tile.size[1], width)
+    return _span(tile.top, tile.size[0], height), _span(tile.left, tile.size[1], width)
 
 
-def _reflected(start: int, size: int, length: int) -> slice | NDArray[np.int64]:
-    if start + size <= length:
-        return slice(start, start + size)
-    indices = np.arange(start, start + size)
+def _span(start: int, size: int, length: int) -> Span:
+    end = min(start + size, length)
     period = max(2 * (length - 1), 1)
-    indices %= period
-    return np.minimum(indices, period - indices)
+    beyond = np.arange(end, start + size) % period
+    return Span(slice(start, end), np.minimum(beyond, period - beyond))
+
+
+def cut_out(picture: NDArray[S], rows: Span, columns: Span) -> NDArray[S]:
+    """Some rows and columns (h, w, C) of a picture (H, W, C); a view of it where none is beyond."""
+    part = picture[rows.inside, columns.inside]
+    if not (rows.beyond.size or columns.beyond.size):
+        return part
+    height, width = part.shape[:2]
+    size = height + rows.beyond.size, width + columns.beyond.size
+    # Rows beside each other, which an index of columns does not promise.
+    found = np.empty((*size, *picture.shape[2:]), picture.dtype)
+    found[:height, :width] = part
+    found[:height, width:] = picture[rows.inside][:, columns.beyond]
+    found[height:, :width] = picture[rows.beyond, columns.inside]
+    found[height:, width:] = picture[rows.beyond[:, None], columns.beyond]
+    return found
 
 
 def blend(plan: Plan, results: Iterable[tuple[Tile, NDArray[np.float32]]]) -> NDArray[np.float32]:

@@ -180,10 +180,11 @@ class Runner:
         return change, redone
 
     def _sent(self, tiles: NDArray[np.float32]) -> torch.Tensor:
-        host = torch.from_numpy(np.ascontiguousarray(tiles))
+        host = torch.from_numpy(tiles)
         if self.device.type != "cuda":
             return host.to(self.device)
-        sent = host.pin_memory().to(self.device, non_blocking=True)
+        pinned = torch.empty(host.shape, dtype=host.dtype, pin_memory=True).copy_(host)
+        sent = pinned.to(self.device, non_blocking=True)
         torch.cuda.current_stream(self.device).synchronize()  # before another stream reads it
         return sent
 

@@ -202,16 +202,17 @@ class _Window:
 
     def tile(self, tile: Tile) -> NDArray[np.float32]:
         """The pixels (rows, columns, 3) of a tile; 4 with what is known to be lost."""
-        rows, columns = tiling.places(tile, *self._scan.samples.shape[:2])
-        ends = (rows.start, rows.stop) if isinstance(rows, slice) else (rows.min(), rows.max() + 1)
-        needed = range(*map(int, ends))
+        rows, columns = tiling.spans(tile, *self._scan.samples.shape[:2])
+        needed = rows.needed
         if self._held != needed:
             self._move(needed)
-        inside = slice(0, len(needed)) if isinstance(rows, slice) else rows - needed.start
-        rgb = samples_to_rgb(self._stored[:][inside][:, columns], self._scan.encoding)
+        held = rows.since(needed.start)
+        samples = tiling.cut_out(self._stored[: len(needed)], held, columns)
+        rgb = samples_to_rgb(samples, self._scan.encoding)
         if self._scan.lost is None:
             return rgb
-        lost = self._scan.lost[needed.start : needed.stop][inside][:, columns, None]
+        lost = self._scan.lost[needed.start : needed.stop][..., None]
+        lost = tiling.cut_out(lost, held, columns)
         return np.concatenate([rgb, lost.astype(np.float32)], axis=2)
 
     def _move(self, rows: range) -> None:

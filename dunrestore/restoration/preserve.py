@@ -178,14 +178,24 @@ def damage_weight(
     change: NDArray[np.float32], rule: MaskRule = DEFAULT_RULE
 ) -> NDArray[np.float32]:
     """``DamageWeight`` as a whole, (H, W)."""
-    return DamageWeight(change, rule)[:]
+    return _whole(DamageWeight(change, rule))
 
 
 def found_weight(
     probability: NDArray[np.float32], change: NDArray[np.float32], spoiling: Spoiling = BLURRED
 ) -> NDArray[np.float32]:
     """``FoundWeight`` as a whole, (H, W)."""
-    return FoundWeight(probability, change, spoiling)[:]
+    return _whole(FoundWeight(probability, change, spoiling))
+
+
+def _whole(weight: DamageWeight | FoundWeight) -> NDArray[np.float32]:
+    whole = np.empty(weight.shape, np.float32)
+
+    def fetch(rows: slice) -> None:
+        whole[rows] = weight[rows]
+
+    on_each_band(fetch, *whole.shape)
+    return whole
 
 
 def _magnitude(change: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """The tiles of a picture, batch by batch: first looked at, if a network must, then restored."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import groupby, islice
 
@@ -100,8 +100,16 @@ def _stacks(
     size = plan.height, plan.width
     for batch in todo:
         parts = [Part(size, one.top, one.left, tiling.own_area(plan, one)) for one in batch]
-        found = None if logits is None else np.stack([_cut_out(logits, tile) for tile in batch])
-        yield np.stack([pixels(tile) for tile in batch]), parts, found
+        found = None if logits is None else _stack([_cut_out(logits, tile) for tile in batch])
+        yield _stack([pixels(tile) for tile in batch]), parts, found
+
+
+def _stack(tiles: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """(B, rows, columns, C); a single tile is not copied, unless PyTorch would not take it."""
+    only = tiles[0]
+    if len(tiles) == 1 and only.flags.writeable and min(only.strides) > 0:
+        return only[None]
+    return np.stack(tiles)
 
 
 def _cut_out(padded: Rows, tile: tiling.Tile) -> NDArray[np.float32]:
