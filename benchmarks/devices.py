@@ -15,9 +15,9 @@ import torch
 
 from dunrestore.checkpoints.load import load
 from dunrestore.imaging import tiling
+from dunrestore.imaging.in_order import in_order
 from dunrestore.models.devices import choose_devices
 from dunrestore.models.runner import Runner, size_multiple
-from dunrestore.models.runners import in_order
 from dunrestore.restoration.change import WINDOW
 from dunrestore.restoration.speed import painted
 

@@ -19,7 +19,7 @@ from dunrestore.errors import (
 from dunrestore.imaging import jp2, jpeg, keeping, png, png_write, tiff, tiff_write, webp
 from dunrestore.imaging.atomic import write_atomically
 from dunrestore.imaging.encoded import Encoded, read_encoded
-from dunrestore.imaging.in_bands import each_band
+from dunrestore.imaging.in_order import each_band
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS, check_sides
 from dunrestore.imaging.picture import Document, Format, Picture
 from dunrestore.imaging.rows import Make, temporary_room

@@ -39,11 +39,17 @@ class Jp2Rows(SegmentRows):
         )
         self._tiles = tiles
 
-    def _decoded(self, file: BinaryIO, index: int) -> NDArray[np.uint8 | np.uint16]:
+    def _read(self, file: BinaryIO, index: int) -> bytes:
+        try:
+            return self._tiles.codestream(file, index)
+        except (EOFError, RuntimeError, ValueError) as error:
+            raise self._damaged(str(error)) from error
+
+    def _decoded(self, index: int, data: bytes) -> NDArray[np.uint8 | np.uint16]:
         left, top, right, bottom = self._tiles.grid.place(index)
         segment = np.empty((bottom - top, right - left, self.shape[2]), self.dtype)
         try:
-            imagecodecs.jpeg2k_decode(self._tiles.codestream(file, index), out=segment)
-        except (EOFError, RuntimeError, ValueError) as error:
+            imagecodecs.jpeg2k_decode(data, out=segment)
+        except (RuntimeError, ValueError) as error:
             raise self._damaged(str(error)) from error
         return segment

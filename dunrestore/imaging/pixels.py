@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dunrestore.imaging.in_bands import on_each_band
+from dunrestore.imaging.in_order import on_each_band
 from dunrestore.imaging.palettes import change_indices
 from dunrestore.imaging.picture import Encoding, Picture, Samples
 from dunrestore.imaging.rows import DerivedRows, Rows, TurnedRows, bands

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dunrestore.errors import InputError
+from dunrestore.imaging.in_order import in_threads
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED
 
 COARSE = 1 << 28
@@ -82,12 +83,16 @@ class SegmentRows(ABC):
         # The row of segments in which the next rows begin, if these end within it.
         last, ended = divmod(start + len(out) + self._above, self._deep)
         keep = ended > 0 and not self._coarse
+        todo = list(self._segments(start, start + len(out)))
         # One after the other: what several bands share is decoded once.
         with self._decoding, self.path.open("rb") as file:
-            for index, plane, i, j in self._segments(start, start + len(out)):
+            new = [index for index, *_ in todo if index not in self._kept]
+            encoded = ((index, self._read(file, index)) for index in new)
+            decoded = in_threads(lambda one: self._decoded(*one), encoded, self._deep * self._wide)
+            for index, plane, i, j in todo:
                 segment = self._kept.get(index)
                 if segment is None:
-                    segment = self._decoded(file, index)
+                    segment = next(decoded)
                 if keep and i == last:
                     kept[index] = segment
                 top = max(i * self._deep - self._above, 0)
@@ -111,7 +116,11 @@ class SegmentRows(ABC):
                     yield (number * down + i) * across + j, plane, i, j
 
     @abstractmethod
-    def _decoded(self, file: BinaryIO, index: int) -> NDArray[Any]:
+    def _read(self, file: BinaryIO, index: int) -> bytes:
+        """A segment as it stands in the file."""
+
+    @abstractmethod
+    def _decoded(self, index: int, data: bytes) -> NDArray[Any]:
         """What a segment shows of the picture (h, w, channels), perhaps with padding below and
         on the right."""
 

@@ -49,9 +49,11 @@ class TiffRows(SegmentRows):
             return super()._planes()
         return [slice(c, c + 1) for c in range(self.shape[2])]
 
-    def _decoded(self, file: BinaryIO, index: int) -> NDArray[Any]:
+    def _read(self, file: BinaryIO, index: int) -> bytes:
         file.seek(self._offsets[index])
-        data = file.read(self._sizes[index])
+        return file.read(self._sizes[index])
+
+    def _decoded(self, index: int, data: bytes) -> NDArray[Any]:
         try:
             segment, _, shape = self._decode(data, index, jpegtables=self._tables)
         except Exception as error:  # decoders fail in every way on damaged files

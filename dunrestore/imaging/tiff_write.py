@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dunrestore.errors import UsageError
 from dunrestore.imaging import ifd, tiff
 from dunrestore.imaging.ifd import ByteOrder, Entry, Ifd
+from dunrestore.imaging.in_order import in_threads
 from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Encoding, Picture, Samples
 from dunrestore.imaging.rows import bands
@@ -183,12 +184,11 @@ def _new_tags(page: Picture, order: ByteOrder, compression: str | None) -> Ifd:
 
 def _write_segments(file: BinaryIO, samples: Samples, tags: Ifd, big: bool) -> list[Entry]:
     """Write the samples; return the tags that say where they are."""
-    encode = codec(tags)
     offsets: list[int] = []
     sizes: list[int] = []
-    for parts in _in_parts(samples, tags):
+    for parts in _encoded(samples, tags):
         offsets.append(_align(file))
-        sizes.append(sum(file.write(encode(part)) for part in parts))
+        sizes.append(sum(map(file.write, parts)))
     tiled = tags.get(tiff.TILE_OFFSETS) is not None
     type_ = ifd.LONG8 if big else ifd.LONG
     places = (
@@ -200,16 +200,18 @@ def _write_segments(file: BinaryIO, samples: Samples, tags: Ifd, big: bool) -> l
     ]
 
 
-def _in_parts(samples: Samples, tags: Ifd) -> Iterator[Iterable[Samples]]:
+def _encoded(samples: Samples, tags: Ifd) -> Iterator[Iterable[bytes]]:
     """The segments; raw strips band by band, for they may be as large as the picture."""
+    encode = codec(tags)
+    deep, wide = tiff.segment_shape(tags)
     if not is_raw(tags):
-        yield from ([segment] for segment in segments(samples, tags))
+        for segment in in_threads(encode, segments(samples, tags), deep * wide):
+            yield [segment]
         return
     height, width = samples.shape[:2]
-    deep = tiff.segment_shape(tags)[0]
     for top in range(0, height, deep):
         strip = bands(min(deep, height - top), width)
-        yield (samples[top + band.start : top + band.stop] for band in strip)
+        yield (encode(samples[top + band.start : top + band.stop]) for band in strip)
 
 
 def segments(samples: Samples, tags: Ifd) -> Iterator[Samples]:

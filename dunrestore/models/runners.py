@@ -3,9 +3,7 @@
 import copy
 import itertools
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -15,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from dunrestore.imaging.in_order import in_order
 from dunrestore.models.colours import Evidence, Part
 from dunrestore.models.guided import Guided
 from dunrestore.models.runner import Runner
@@ -131,38 +130,3 @@ def _copies(network: nn.Module, count: int) -> list[nn.Module]:
         copies = _made.setdefault(network, [])
         copies += [copy.deepcopy(network) for _ in range(count - len(copies))]
         return copies[:count]
-
-
-def in_order(workers: Sequence[Callable[[S], T]], items: Iterable[S]) -> Generator[T, None, None]:
-    """Work on items in a thread for each worker; the results come in the order of the items.
-
-    Of each worker at most two items are in flight: one that it works on and one that waits, so that
-    it goes on at once while the caller uses a result and prepares the next item. On leaving,
-    also by an exception or ``close``, what waits is dropped and what is worked on is waited for.
-
-    Args:
-        workers: each is called by one thread only; the first items go to the first of them.
-        items: iterated over in the calling thread.
-
-    Raises:
-        BaseException: what a worker raised, when its item's turn comes.
-    """
-    free, own = deque(workers), threading.local()
-
-    def begin() -> None:
-        own.work = free.popleft()
-
-    def work(item: S) -> T:
-        return own.work(item)
-
-    waiting: deque[Future[T]] = deque()
-    pool = ThreadPoolExecutor(len(workers), initializer=begin)
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) == 2 * len(workers):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)

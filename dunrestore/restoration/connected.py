@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from scipy.sparse.csgraph import connected_components
 
-from dunrestore.imaging.in_bands import each_band, on_each_band
+from dunrestore.imaging.in_order import each_band, on_each_band
 from dunrestore.imaging.rows import WritableRows, bands
 
 Labels = NDArray[np.int32]

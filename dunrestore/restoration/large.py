@@ -19,7 +19,7 @@ from dunrestore.errors import (
     OutputCheckError,
     file_access_error,
 )
-from dunrestore.imaging.in_bands import on_each_band
+from dunrestore.imaging.in_order import on_each_band
 from dunrestore.imaging.limits import NAMES, check_sides, room_to_write
 from dunrestore.imaging.picture import Document, Format, Picture
 from dunrestore.imaging.pixels import add_to_samples, as_samples, rgb_rows, upright_rows

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dunrestore.imaging.in_bands import each_band, on_each_band
+from dunrestore.imaging.in_order import each_band, on_each_band
 from dunrestore.imaging.rows import Rows
 from dunrestore.restoration.quantiles import Quantiles
 

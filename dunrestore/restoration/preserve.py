@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dunrestore.imaging.in_bands import on_each_band
+from dunrestore.imaging.in_order import on_each_band
 from dunrestore.imaging.rows import Make, Rows, WritableRows
 from dunrestore.restoration.connected import keep_regions
 from dunrestore.restoration.quantiles import Quantiles

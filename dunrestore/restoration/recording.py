@@ -12,7 +12,7 @@ from dunrestore.checkpoints.load import Model
 from dunrestore.checkpoints.record import sha256_of
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels, xmp
-from dunrestore.imaging.in_bands import each_band
+from dunrestore.imaging.in_order import each_band
 from dunrestore.imaging.picture import Picture
 from dunrestore.imaging.rows import DerivedRows, Rows, any_of
 from dunrestore.models.devices import kind_of

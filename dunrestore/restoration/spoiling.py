@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dunrestore.imaging.in_bands import each_band
+from dunrestore.imaging.in_order import each_band
 from dunrestore.imaging.rows import Rows
 
 

@@ -171,11 +171,11 @@ def test_a_tile_is_decoded_once_in_a_pass_from_top_to_bottom(tmp_path, monkeypat
     decoded = []
     plain = Jp2Rows._decoded
     monkeypatch.setattr(
-        Jp2Rows, "_decoded", lambda self, *which: decoded.append(which[1]) or plain(self, *which)
+        Jp2Rows, "_decoded", lambda self, *which: decoded.append(which[0]) or plain(self, *which)
     )
     for top in range(0, 160, 23):
         np.testing.assert_array_equal(samples[top : top + 23], array[top : top + 23])
-    assert decoded == list(range(3 * 4))
+    assert sorted(decoded) == list(range(3 * 4))  # of a row of tiles in any order
 
 
 @pytest.mark.parametrize("extra", [b"", b"\xff\x60\0\x03\0"])

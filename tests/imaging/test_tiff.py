@@ -1,6 +1,7 @@
 """TIFF: any form in, the same form out, every tag's bytes as they stood."""
 
 import io
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image, TiffImagePlugin
 
 from dunrestore.errors import InputError
-from dunrestore.imaging import files, ifd, pixels, tiff
+from dunrestore.imaging import files, ifd, in_order, pixels, rows, tiff
+from dunrestore.imaging.in_order import each_band
+from dunrestore.imaging.tiff_rows import TiffRows
 from tests.imaging.tiffs import ICC, IPTC, PHOTOSHOP, USER_COMMENT, XMP, tiffs
 
 PLACES = {tiff.STRIP_OFFSETS, tiff.STRIP_BYTES, tiff.TILE_OFFSETS, tiff.TILE_BYTES}
@@ -195,3 +198,27 @@ def test_a_directory_reads_back_as_it_was_written():
     )
     again = ifd.parse_block(ifd.block(ifd.Ifd(entries, "<")))
     assert flat(again) == flat(ifd.Ifd(entries, "<"))
+
+
+@pytest.mark.parametrize("tile", [(48, 32), None])
+def test_several_threads_may_read_bands_of_the_same_picture(tmp_path, monkeypatch, tile):
+    array = np.random.default_rng(0).integers(0, 256, (900, 200, 3), np.uint8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, array, photometric="rgb", compression="lzw", tile=tile, rowsperstrip=48)
+    samples = files.read(path, in_part=0).pages[0].samples
+    assert isinstance(samples, TiffRows)
+    monkeypatch.setattr(rows, "AT_ONCE", 1)  # bands of 32 rows
+    monkeypatch.setattr(in_order, "processors", lambda: 4)
+    plain = TiffRows._decoded
+
+    def slowly(self, *which):
+        time.sleep(0.001)  # so that others wait meanwhile
+        return plain(self, *which)
+
+    monkeypatch.setattr(TiffRows, "_decoded", slowly)
+
+    def right(band):
+        shifted = slice(max(band.start - 9, 0), band.stop)
+        return np.array_equal(samples[shifted], array[shifted])
+
+    assert all(each_band(right, 900, 200))
