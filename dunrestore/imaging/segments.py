@@ -16,6 +16,11 @@ from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED
 COARSE = 1 << 28
 """Bytes of a row of strips or tiles beyond which a page is not read in part."""
 
+_KEPT = 1 << 27
+"""Bytes of decoded strips or tiles that are kept, unless a single row of them is larger,"""
+_MOST_KEPT = 8
+"""and rows of them."""
+
 
 class SegmentRows(ABC):
     """The samples of one page (H, W, C), in stored order.
@@ -47,7 +52,7 @@ class SegmentRows(ABC):
         self._coarse, self._slow = coarse, slow
         self._deep, self._wide = segment
         self._above, self._left = lead
-        self._kept: dict[int, NDArray[Any]] = {}
+        self._kept: dict[int, dict[int, NDArray[Any]]] = {}
         self._decoding = threading.Lock()
 
     @property
@@ -79,26 +84,31 @@ class SegmentRows(ABC):
 
     def decode(self, start: int, out: NDArray[Any]) -> None:
         """Decode the rows from ``start`` on into ``out`` (h, W, C)."""
-        kept: dict[int, NDArray[Any]] = {}
-        # The row of segments in which the next rows begin, if these end within it.
-        last, ended = divmod(start + len(out) + self._above, self._deep)
-        keep = ended > 0 and not self._coarse
         todo = list(self._segments(start, start + len(out)))
         # One after the other: what several bands share is decoded once.
         with self._decoding, self.path.open("rb") as file:
-            new = [index for index, *_ in todo if index not in self._kept]
-            encoded = ((index, self._read(file, index)) for index in new)
+            known = {index: one for row in self._kept.values() for index, one in row.items()}
+            encoded = ((index, self._read(file, index)) for index, *_ in todo if index not in known)
             decoded = in_threads(lambda one: self._decoded(*one), encoded, self._deep * self._wide)
             for index, plane, i, j in todo:
-                segment = self._kept.get(index)
-                if segment is None:
-                    segment = next(decoded)
-                if keep and i == last:
-                    kept[index] = segment
+                segment = known[index] if index in known else next(decoded)
                 top = max(i * self._deep - self._above, 0)
                 left = max(j * self._wide - self._left, 0)
                 _place(segment, out[..., plane], top - start, left)
-            self._kept = kept
+                if i > todo[-1][2] - self._rows_kept:
+                    self._kept.setdefault(i, {})[index] = segment
+                    self._kept[i] = self._kept.pop(i)  # the latest last
+            for i in list(self._kept)[: -self._rows_kept or None]:
+                del self._kept[i]
+
+    @property
+    def _rows_kept(self) -> int:
+        """How many rows of segments wait for other bands that need them: several threads fetch
+        bands in about their order."""
+        if self._coarse:
+            return 0
+        row_bytes = self._deep * self.nbytes // self.shape[0]
+        return min(max(_KEPT // row_bytes, 1), _MOST_KEPT)
 
     def _planes(self) -> list[slice]:
         """The channels of each set of segments that makes up the picture."""
