@@ -16,10 +16,11 @@ from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED
 COARSE = 1 << 28
 """Bytes of a row of strips or tiles beyond which a page is not read in part."""
 
-_KEPT = 1 << 27
-"""Bytes of decoded strips or tiles that are kept, unless a single row of them is larger,"""
+_KEPT = 1 << 26
+"""Bytes of decoded strips or tiles that wait for other bands: two rows of them at least, unless one
+alone is larger."""
 _MOST_KEPT = 8
-"""and rows of them."""
+"""More rows of them do not wait."""
 
 
 class SegmentRows(ABC):
@@ -108,7 +109,7 @@ class SegmentRows(ABC):
         if self._coarse:
             return 0
         row_bytes = self._deep * self.nbytes // self.shape[0]
-        return min(max(_KEPT // row_bytes, 1), _MOST_KEPT)
+        return 1 if row_bytes > _KEPT else min(max(_KEPT // row_bytes, 2), _MOST_KEPT)
 
     def _planes(self) -> list[slice]:
         """The channels of each set of segments that makes up the picture."""
