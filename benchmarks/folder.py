@@ -1,6 +1,7 @@
 """How busy a batch keeps a device, with so many files in work at once.
 
-    python benchmarks/folder.py [--model arin-guided] [--device cuda] [--jobs 1 4 8] [--pace 8]
+    python benchmarks/folder.py [--model arin-guided] [--device cuda] [--jobs 1 4 8] [--tile 960]
+                                [--pace 8]
 
 Painted and damaged pictures of 12 megapixels, 8 bits, uncompressed TIFF, are restored as `restore`
 does it, records included. *Network*: the share of the time in which the network is at work on some
@@ -112,12 +113,12 @@ def make(folder, number):
         (folder / f"picture-{i:02}.tif").write_bytes(data)
 
 
-def measure(model, device, jobs, source, megapixels):
+def measure(model, device, tile, jobs, source, megapixels):
     with tempfile.TemporaryDirectory() as out:
         paths = sorted(source.glob("*.tif"))[: 2 * jobs + 2]
         todo = [Job(path, Path(out) / path.name) for path in paths]
         batch = BatchOptions(ahead=jobs, at_once=jobs)
-        options = RestoreOptions(device=device)
+        options = RestoreOptions(device=device, tile=tile)
         with (
             Watch(device.startswith("cuda")) as watch,
             Run(model, options, FileOptions(), batch, None, Silent()) as run,
@@ -132,7 +133,7 @@ def measure(model, device, jobs, source, megapixels):
     kernels = f"{statistics.mean(watch.loads):.0f} %" if watch.loads else "-"
     total = megapixels * len(todo)
     print(
-        f"| {model.name} | {device} | {jobs} | {total / seconds:.1f} | {total / network:.1f} |"
+        f"| {model.name} | {device} | {outcomes[0].result.tile} | {jobs} | {total / seconds:.1f} | {total / network:.1f} |"
         f" {network / seconds:.0%} | {kernels} |",
         flush=True,
     )
@@ -152,10 +153,13 @@ def main() -> None:
     parser.add_argument("--model", nargs="+", default=["arin-guided"])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 4, 8])
+    parser.add_argument("--tile", type=int, help="its largest side; automatic without")
     parser.add_argument("--pace", type=float, help="of the stand-in, megapixels a second")
     chosen = parser.parse_args()
-    print("| model | device | files at once | MP/s | MP/s of the network | network | kernels |")
-    print(f"{'|---' * 7}|", flush=True)
+    print(
+        "| model | device | tile | files at once | MP/s | MP/s of the network | network | kernels |"
+    )
+    print(f"{'|---' * 8}|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder), 2 * max(chosen.jobs) + 2)
         made = {"stand-in": lambda: paced(chosen.pace), "hinet-64": full}
@@ -163,7 +167,7 @@ def main() -> None:
         for name in chosen.model:
             model = made[name]() if name in made else load(name)
             for jobs in chosen.jobs:
-                measure(model, chosen.device, jobs, Path(folder), megapixels)
+                measure(model, chosen.device, chosen.tile, jobs, Path(folder), megapixels)
 
 
 if __name__ == "__main__":
