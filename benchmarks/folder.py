@@ -133,7 +133,8 @@ def measure(model, device, tile, jobs, source, megapixels):
     kernels = f"{statistics.mean(watch.loads):.0f} %" if watch.loads else "-"
     total = megapixels * len(todo)
     print(
-        f"| {model.name} | {device} | {outcomes[0].result.tile} | {jobs} | {total / seconds:.1f} | {total / network:.1f} |"
+        f"| {model.name} | {device} | {outcomes[0].result.tile} | {jobs} |"
+        f" {total / seconds:.1f} | {total / network:.1f} |"
         f" {network / seconds:.0%} | {kernels} |",
         flush=True,
     )
