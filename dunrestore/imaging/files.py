@@ -19,9 +19,9 @@ from dunrestore.errors import (
 from dunrestore.imaging import jp2, jpeg, keeping, png, png_write, tiff, tiff_write, webp
 from dunrestore.imaging.atomic import write_atomically
 from dunrestore.imaging.encoded import Encoded, read_encoded
-from dunrestore.imaging.in_order import each_band
+from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS, check_sides
-from dunrestore.imaging.picture import Document, Format, Picture
+from dunrestore.imaging.picture import Document, Format, Picture, Samples
 from dunrestore.imaging.rows import Make, temporary_room
 from dunrestore.imaging.tiff_rows import TiffRows
 
@@ -259,14 +259,13 @@ def _same_pixels(page: Picture, again: Picture, *, exact: bool) -> bool:
     if page.samples.shape[:2] != again.samples.shape[:2]:
         return False
 
-    def same(rows: slice) -> bool:
+    def same(_: slice, ours: Samples, theirs: Samples) -> bool:
         return keeping.same_pixels(
-            replace(page, samples=page.samples[rows]),
-            replace(again, samples=again.samples[rows]),
-            exact=exact,
+            replace(page, samples=ours), replace(again, samples=theirs), exact=exact
         )
 
-    return all(each_band(same, *page.samples.shape[:2], multiple=16))  # as a JPEG's blocks
+    # As a JPEG's blocks.
+    return all(each_part(same, page.samples, again.samples, multiple=16))
 
 
 def in_memory(document: Document) -> Document:

@@ -44,13 +44,14 @@ def add_residual(
     orientation = picture.metadata.orientation
     residual, weight = stored_order(residual, orientation), stored_order(weight, orientation)
     if picture.encoding.palette is None:
-        samples = np.empty_like(picture.samples)
+        height, width, channels = picture.samples.shape
+        samples = np.empty((height, width, channels), picture.samples.dtype)
 
         def add(rows: slice) -> None:
             old, encoding = picture.samples[rows], picture.encoding
             samples[rows] = add_to_samples(old, residual[rows], weight[rows], encoding)
 
-        on_each_band(add, *samples.shape[:2])
+        on_each_band(add, height, width)
         return replace(picture, samples=samples)
     delta = residual * weight[..., None]
     indices, palette = change_indices(picture.samples[..., 0], delta, picture.encoding.palette)

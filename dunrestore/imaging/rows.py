@@ -9,6 +9,7 @@ import secrets
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -215,6 +216,24 @@ class DerivedRows:
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         """The rows, computed."""
         return self._compute(self._base[rows])
+
+    def fetching(self, rows: slice) -> Callable[[], NDArray[Any]]:
+        """See the function of this name."""
+        base = fetching(self._base, rows)
+        return lambda: self._compute(base())
+
+
+def fetching(picture: Rows, rows: slice) -> Callable[[], NDArray[Any]]:
+    """What returns some rows of a picture, and may be called in another thread.
+
+    Rows that must be decoded, or copied together, are fetched at once.
+    """
+    if isinstance(picture, DerivedRows):
+        return picture.fetching(rows)
+    if isinstance(picture, StoredRows) or hasattr(picture, "__array_interface__"):
+        return partial(picture.__getitem__, rows)
+    fetched: NDArray[Any] = picture[rows]
+    return lambda: fetched
 
 
 class TurnedRows:

@@ -1,8 +1,8 @@
 """Rows of a picture that are decoded from its file's strips or tiles when they are needed."""
 
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,15 +16,9 @@ from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED
 COARSE = 1 << 28
 """Bytes of a row of strips or tiles beyond which a page is not read in part."""
 
-_KEPT = 1 << 26
-"""Bytes of decoded strips or tiles that wait for other bands: two rows of them at least, unless one
-alone is larger."""
-_MOST_KEPT = 8
-"""More rows of them do not wait."""
-
 
 class SegmentRows(ABC):
-    """The samples of one page (H, W, C), in stored order.
+    """The samples of one page (H, W, C), in stored order; fetched by one thread at a time.
 
     Args:
         path: the file.
@@ -53,8 +47,7 @@ class SegmentRows(ABC):
         self._coarse, self._slow = coarse, slow
         self._deep, self._wide = segment
         self._above, self._left = lead
-        self._kept: dict[int, dict[int, NDArray[Any]]] = {}
-        self._decoding = threading.Lock()
+        self._kept: dict[int, NDArray[Any]] = {}
 
     @property
     def nbytes(self) -> int:
@@ -85,31 +78,31 @@ class SegmentRows(ABC):
 
     def decode(self, start: int, out: NDArray[Any]) -> None:
         """Decode the rows from ``start`` on into ``out`` (h, W, C)."""
+        kept: dict[int, NDArray[Any]] = {}
+        # The row of segments in which the next rows begin, if these end within it.
+        last, ended = divmod(start + len(out) + self._above, self._deep)
+        keep = ended > 0 and not self._coarse
         todo = list(self._segments(start, start + len(out)))
-        # One after the other: what several bands share is decoded once.
-        with self._decoding, self.path.open("rb") as file:
-            known = {index: one for row in self._kept.values() for index, one in row.items()}
-            encoded = ((index, self._read(file, index)) for index, *_ in todo if index not in known)
-            decoded = in_threads(lambda one: self._decoded(*one), encoded, self._deep * self._wide)
+        with self.path.open("rb") as file, closing(self._new(file, todo)) as new:
             for index, plane, i, j in todo:
-                segment = known[index] if index in known else next(decoded)
+                segment = self._kept.get(index)
+                if segment is None:
+                    segment = next(new)
+                if keep and i == last:
+                    kept[index] = segment
                 top = max(i * self._deep - self._above, 0)
                 left = max(j * self._wide - self._left, 0)
                 _place(segment, out[..., plane], top - start, left)
-                if i > todo[-1][2] - self._rows_kept:
-                    self._kept.setdefault(i, {})[index] = segment
-                    self._kept[i] = self._kept.pop(i)  # the latest last
-            for i in list(self._kept)[: -self._rows_kept or None]:
-                del self._kept[i]
+        self._kept = kept
 
-    @property
-    def _rows_kept(self) -> int:
-        """How many rows of segments wait for other bands that need them: several threads fetch
-        bands in about their order."""
-        if self._coarse:
-            return 0
-        row_bytes = self._deep * self.nbytes // self.shape[0]
-        return 1 if row_bytes > _KEPT else min(max(_KEPT // row_bytes, 2), _MOST_KEPT)
+    def _new(
+        self, file: BinaryIO, todo: list[tuple[int, slice, int, int]]
+    ) -> Generator[NDArray[Any], None, None]:
+        """Those of some segments that are not kept, read one after the other and decoded."""
+        encoded = (
+            (index, self._read(file, index)) for index, *_ in todo if index not in self._kept
+        )
+        return in_threads(lambda one: self._decoded(*one), encoded, self._deep * self._wide)
 
     def _planes(self) -> list[slice]:
         """The channels of each set of segments that makes up the picture."""

@@ -179,8 +179,8 @@ def compute(
 def automatic_tile(
     network: nn.Module, device: torch.device, dtype: torch.dtype, batch_size: int
 ) -> int:
-    """The side of the largest tile that the free memory allows, up to ``LARGEST_TILE``, on a GPU up
-    to ``LARGEST_ON_GPU`` with all tiles of a batch together."""
+    """The side of the largest tile that the free memory allows, up to ``LARGEST_TILE``; on a GPU up
+    to ``LARGEST_ON_GPU`` if it is computed alone, with others up to about as many pixels."""
     pixels = MEMORY_SHARE * _free_memory(device) / (_bytes_per_pixel(network, dtype) * batch_size)
     multiple = size_multiple(network)
     side = int(pixels**0.5) // multiple * multiple

@@ -9,7 +9,7 @@ from scipy import ndimage, sparse
 from scipy.sparse.csgraph import connected_components
 
 from dunrestore.imaging.in_order import each_band, on_each_band
-from dunrestore.imaging.rows import WritableRows, bands
+from dunrestore.imaging.rows import WritableRows
 
 Labels = NDArray[np.int32]
 
@@ -40,12 +40,12 @@ def keep_regions(
     """
     height, width = levels.shape[:2]
 
-    def look(rows: slice) -> _Band:
+    def look(rows: slice) -> tuple[slice, _Band]:
         labels, own = _labelled(levels[rows], counted, structure)
         first_and_last = labels[[0, -1]]
         edge = np.unique(first_and_last)
         edge = edge[edge > 0]
-        return _Band(first_and_last, edge, own[edge])
+        return rows, _Band(first_and_last, edge, own[edge])
 
     seen: dict[int, tuple[Labels, int]] = {}
     """Of each band, by its first row: the regions at its edge, and how many came before."""
@@ -53,8 +53,7 @@ def keep_regions(
     links: list[NDArray[np.int64]] = []
     above = np.zeros(width, np.int64)
     total = 0
-    looks = each_band(look, height, width)
-    for rows, band in zip(bands(height, width), looks, strict=True):
+    for rows, band in each_band(look, height, width):
         # Numbers among those of all bands; 0 stands for no region, here as in the labels.
         numbers = np.zeros(int(band.edge.max(initial=0)) + 1, np.int64)
         numbers[band.edge] = np.arange(total + 1, total + 1 + len(band.edge))

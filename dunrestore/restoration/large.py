@@ -19,9 +19,9 @@ from dunrestore.errors import (
     OutputCheckError,
     file_access_error,
 )
-from dunrestore.imaging.in_order import on_each_band
+from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.limits import NAMES, check_sides, room_to_write
-from dunrestore.imaging.picture import Document, Format, Picture
+from dunrestore.imaging.picture import Document, Format, Picture, Samples
 from dunrestore.imaging.pixels import add_to_samples, as_samples, rgb_rows, upright_rows
 from dunrestore.imaging.rows import DerivedRows, Rows, StoredRows, TurnedRows, WritableRows, bands
 from dunrestore.imaging.segments import SegmentRows
@@ -267,8 +267,8 @@ def _apply(
 ) -> None:
     """Add the change to the samples, and keep what was lost."""
 
-    def apply(rows: slice) -> None:
-        samples, weight = scan.samples[rows], losses[rows]
+    def apply(rows: slice, samples: Samples) -> None:
+        weight = losses[rows]
         kept[rows] = weight > 0
         if not preserved:
             weight = np.ones_like(weight)
@@ -276,4 +276,5 @@ def _apply(
             samples = add_to_samples(samples, proposed[rows], weight, scan.encoding)
         restored[rows] = samples
 
-    on_each_band(apply, *kept.shape)
+    for _ in each_part(apply, scan.samples):
+        pass

@@ -1,8 +1,9 @@
 """Whether a scan is noisy as a whole, and how much of that a network takes away."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dunrestore.imaging.in_order import each_band, on_each_band
+from dunrestore.imaging.in_order import each_band, each_part
 from dunrestore.imaging.rows import Rows
 from dunrestore.restoration.quantiles import Quantiles
 
@@ -40,7 +41,9 @@ def is_noisy(picture: Rows, change: Rows, weight: Rows) -> bool:
     def power(rows: slice) -> float:
         return float(np.square(change[rows][weight[rows] == 0], dtype=np.float64).sum())
 
-    taken = sum(each_band(power, height, width))
+    taken = 0.0
+    for part in each_band(power, height, width):
+        taken += part  # not sum(), which adds otherwise from Python 3.12 on
     taken = 255 * (taken / (3 * sound)) ** 0.5
     return taken < 1.12 * before and noise_level(picture, weight, change) < 0.4 * before
 
@@ -60,8 +63,9 @@ def noise_level(picture: Rows, weight: Rows, change: Rows | None = None) -> floa
     """
     levels = Quantiles()
 
-    def measure(rows: slice) -> None:
-        p = picture[rows] if change is None else picture[rows] + change[rows]
+    def measure(rows: slice, p: NDArray[np.float32]) -> None:
+        if change is not None:
+            p = p + change[rows]
         height, width = len(p) // BLOCK, p.shape[1] // BLOCK
         p = p[: height * BLOCK, : width * BLOCK]
         sound = weight[rows][: len(p), : p.shape[1]] == 0
@@ -75,5 +79,6 @@ def noise_level(picture: Rows, weight: Rows, change: Rows | None = None) -> floa
         enough = number >= BLOCK**2 // 8
         levels.add(np.sqrt(total[enough] / number[enough]))
 
-    on_each_band(measure, *picture.shape[:2], multiple=BLOCK)
+    for _ in each_part(measure, picture, multiple=BLOCK):
+        pass
     return levels.at(0.1) / LOWEST_TENTH * 255

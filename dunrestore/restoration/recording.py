@@ -12,7 +12,7 @@ from dunrestore.checkpoints.load import Model
 from dunrestore.checkpoints.record import sha256_of
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels, xmp
-from dunrestore.imaging.in_order import each_band
+from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.picture import Picture
 from dunrestore.imaging.rows import DerivedRows, Rows, any_of
 from dunrestore.models.devices import kind_of
@@ -172,11 +172,11 @@ def _page_changes(
     losses = page.losses if page else _like(change, lambda band: np.zeros(band.shape, bool))
     regions = ChangedRegions(height, width)
 
-    def look(rows: slice) -> tuple[int, NDArray[np.bool_], NDArray[np.bool_]]:
-        return rows.start, change[rows] > 0, losses[rows]
+    def look(rows: slice, part: NDArray[Any]) -> tuple[int, NDArray[Any], NDArray[np.bool_]]:
+        return rows.start, part > 0, losses[rows]
 
     count, outside, sound = 0, False, False
-    for top, changed, lost in each_band(look, height, width, CELL):
+    for top, changed, lost in each_part(look, change, multiple=CELL):
         count += int(np.count_nonzero(changed))
         outside |= bool((changed & ~lost).any())
         sound |= not lost.all()

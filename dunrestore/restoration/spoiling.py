@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dunrestore.imaging.in_order import each_band
+from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.rows import Rows
 
 
@@ -39,15 +39,15 @@ def spoiling_of(picture: Rows) -> Spoiling:
     if min(height, width) < SHOWING:
         return BLURRED
 
-    def jumps(rows: slice) -> NDArray[np.float64]:
+    def jumps(rows: slice, part: NDArray[np.float32]) -> NDArray[np.float64]:
         edges = np.zeros((2, 8, 2))
-        red, green, blue = np.moveaxis(picture[rows.start : min(rows.stop + 3, height)], 2, 0)
+        red, green, blue = np.moveaxis(part, 2, 0)
         grey = red + green + blue
         _add_jumps(edges[0], grey, 0, rows.start)
         _add_jumps(edges[1], grey[: rows.stop - rows.start], 1, 0)
         return edges
 
-    edges = sum(each_band(jumps, height, width, 8), np.zeros((2, 8, 2)))
+    edges = sum(each_part(jumps, picture, multiple=8, below=3), np.zeros((2, 8, 2)))
     return RINGING if min(map(_most_prominent, edges)) > BLOCKY else BLURRED
 
 

@@ -114,7 +114,8 @@ def _stack(tiles: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 def _cut_out(padded: Rows, tile: tiling.Tile) -> NDArray[np.float32]:
     rows, columns = tile.size
-    return padded[tile.top : tile.top + rows][:, tile.left : tile.left + columns]
+    # A copy: no view of a mapped file is left when that is deleted, which Windows refuses then.
+    return padded[tile.top : tile.top + rows][:, tile.left : tile.left + columns].copy()
 
 
 def batches(plan: tiling.Plan, size: int, first_row: int = 0) -> Iterator[list[tiling.Tile]]:

@@ -1,6 +1,8 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -173,6 +175,23 @@ def test_ctrl_c_while_a_device_works():
     with pytest.raises(KeyboardInterrupt), closing(in_order([work], count())) as results:
         next(results)
     assert len(worked) < 3
+
+
+def test_threads_do_not_keep_the_program_from_ending():
+    hanging = """
+import threading, time
+from dunrestore.imaging.in_order import in_order
+
+begun = threading.Event()
+
+def hang(_):
+    begun.set()
+    time.sleep(600)
+
+threading.Thread(target=lambda: list(in_order([hang, hang], range(4))), daemon=True).start()
+begun.wait()
+"""
+    subprocess.run([sys.executable, "-c", hanging], check=True, timeout=60)
 
 
 class Crowd:

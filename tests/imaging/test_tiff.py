@@ -1,6 +1,7 @@
 """TIFF: any form in, the same form out, every tag's bytes as they stood."""
 
 import io
+import threading
 import time
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image, TiffImagePlugin
 
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, ifd, in_order, pixels, rows, tiff
-from dunrestore.imaging.in_order import each_band
+from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.tiff_rows import TiffRows
 from tests.imaging.tiffs import ICC, IPTC, PHOTOSHOP, USER_COMMENT, XMP, tiffs
 
@@ -201,7 +202,7 @@ def test_a_directory_reads_back_as_it_was_written():
 
 
 @pytest.mark.parametrize("tile", [(48, 32), None])
-def test_several_threads_may_read_bands_of_the_same_picture(tmp_path, monkeypatch, tile):
+def test_threads_share_what_is_decoded_once_in_the_callers_order(tmp_path, monkeypatch, tile):
     array = np.random.default_rng(0).integers(0, 256, (900, 200, 3), np.uint8)
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, array, photometric="rgb", compression="lzw", tile=tile, rowsperstrip=48)
@@ -209,16 +210,42 @@ def test_several_threads_may_read_bands_of_the_same_picture(tmp_path, monkeypatc
     assert isinstance(samples, TiffRows)
     monkeypatch.setattr(rows, "AT_ONCE", 1)  # bands of 32 rows
     monkeypatch.setattr(in_order, "processors", lambda: 4)
-    plain = TiffRows._decoded
+    monkeypatch.setattr(in_order, "_TURN", 1)
+    decoded, fetching, working = [], set(), set()
+    plain, plainly = TiffRows._decoded, TiffRows.decode
 
-    def slowly(self, *which):
-        time.sleep(0.001)  # so that others wait meanwhile
-        return plain(self, *which)
+    def slowly(self, index, data):
+        decoded.append(index)
+        time.sleep(0.001)
+        return plain(self, index, data)
+
+    def fetched(self, *which):
+        fetching.add(threading.current_thread())
+        return plainly(self, *which)
+
+    def right(band, own):
+        working.add(threading.current_thread())
+        return np.array_equal(own, array[band.start : band.stop + 3] / np.float32(255))
 
     monkeypatch.setattr(TiffRows, "_decoded", slowly)
+    monkeypatch.setattr(TiffRows, "decode", fetched)
+    picture = rows.DerivedRows(samples, lambda band: band / np.float32(255), (900, 200, 3), "f4")
+    assert list(each_part(right, picture, below=3)) == [True] * 29
+    assert sorted(decoded) == list(range(19 * (7 if tile else 1)))
+    assert fetching == {threading.current_thread()}
+    assert len(working - fetching) == 4
 
-    def right(band):
-        shifted = slice(max(band.start - 9, 0), band.stop)
-        return np.array_equal(samples[shifted], array[shifted])
 
-    assert all(each_band(right, 900, 200))
+def test_many_small_strips_are_handed_over_together(tmp_path, monkeypatch):
+    array = np.random.default_rng(0).integers(0, 256, (2000, 300, 3), np.uint8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, array, photometric="rgb", compression="packbits", rowsperstrip=1)
+    monkeypatch.setattr(in_order, "processors", lambda: 4)
+    handed = []
+    plain = in_order.Future.set_result
+    monkeypatch.setattr(
+        in_order.Future, "set_result", lambda self, got: handed.append(len(got)) or plain(self, got)
+    )
+    np.testing.assert_array_equal(files.read(path, in_part=0).pages[0].samples[:], array)
+    assert sum(handed) == 2000
+    assert len(handed) == 3  # of 2**18 pixels
