@@ -96,7 +96,7 @@ def in_threads(work: Callable[[S], T], items: Iterable[S], pixels: int) -> Gener
     first = list(islice(left, several + 1))
     is_all = len(first) <= several
     waiting = chain(first, left)
-    del first
+    del first  # or it would hold them to the end
     if threads <= 1 or is_all:
         yield from map(work, waiting)
         return

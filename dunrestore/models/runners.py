@@ -120,6 +120,7 @@ class Runners:
 
 
 _BEGUN = itertools.count()
+"""Numbers the rounds over a picture's tiles, for all runners."""
 _made: WeakKeyDictionary[nn.Module, list[nn.Module]] = WeakKeyDictionary()
 _making = threading.Lock()
 
