@@ -16,10 +16,12 @@ LAYERS = [
     {"checkpoints", "datasets"},
     {"degradations", "metrics", "models"},
     {"imaging"},
-    {"errors"},
+    {"errors", "limits"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem == "errors")
+MODULES = sorted(
+    p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem in ("errors", "limits")
+)
 
 
 def imported_parts(module: Path) -> set[str]:

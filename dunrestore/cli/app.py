@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from dunrestore import __version__
 from dunrestore.cli import bench, compare, console, doctor, models, noise, restore, train, verify
 from dunrestore.errors import DunrestoreError, ExitCode, file_access_error
+from dunrestore.limits import limit_threads
 
 log = logging.getLogger(__name__)
 
@@ -108,4 +109,5 @@ def _report(message: str, code: int) -> int:
 
 def main() -> None:
     """The console script."""
+    limit_threads()
     sys.exit(run())

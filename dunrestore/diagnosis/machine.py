@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from dunrestore import limits
 from dunrestore.checkpoints.store import cache_folder
 from dunrestore.diagnosis.findings import Finding
 from dunrestore.models import measurements
@@ -39,17 +40,15 @@ def devices() -> Iterator[Finding]:
 
 def memory() -> Iterator[Finding]:
     """Free memory, and disk where temporary files go and here."""
-    import psutil
-
-    found = psutil.virtual_memory()
-    low = found.available < 2e9
+    found = limits.memory()
+    low = found.free < 2e9
     yield Finding(
         "memory",
         "memory",
-        f"{found.available / 1e9:.1f} of {found.total / 1e9:.1f} GB free",
+        f"{found.free / 1e9:.1f} of {found.total / 1e9:.1f} GB free",
         "note" if low else "ok",
         "close other programs, or use a small --tile" if low else "",
-        {"free_bytes": found.available, "total_bytes": found.total},
+        {"free_bytes": found.free, "total_bytes": found.total},
     )
     for name, folder in (("disk here", Path.cwd()), ("temporary", Path(tempfile.gettempdir()))):
         free = shutil.disk_usage(folder).free

@@ -1,6 +1,5 @@
 """Work in several threads, with results in the order of what is worked on."""
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 from numpy.typing import NDArray
 
 from dunrestore.imaging.rows import AT_ONCE, Rows, bands, fetching
+from dunrestore.limits import processors
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -163,10 +163,3 @@ def _work(worker: Callable[[S], T], todo: SimpleQueue[tuple[S, Future[T]] | None
             future.set_result(result)
             del result
         del task, item, future  # nothing is held while the next one is waited for
-
-
-def processors() -> int:
-    """Processors that this process may use; ``OMP_NUM_THREADS`` limits them."""
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    allowed = os.environ.get("OMP_NUM_THREADS", "")
-    return min(here, int(allowed)) if allowed.isdecimal() and int(allowed) else here

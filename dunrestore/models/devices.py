@@ -5,10 +5,10 @@ import time
 from functools import cache
 from typing import Literal
 
-import psutil
 import torch
 from torch.nn import functional as F
 
+from dunrestore import limits
 from dunrestore.errors import UsageError
 from dunrestore.models import measurements
 
@@ -153,7 +153,7 @@ def free_memory(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return free + reusable
-    return psutil.virtual_memory().available
+    return limits.memory().free
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,10 +1,10 @@
 """How many files are computed at the same time."""
 
-import os
 from collections.abc import Sequence
 
 import torch
 
+from dunrestore.limits import processors
 from dunrestore.models.devices import free_memory
 
 MOST_AT_ONCE = 8
@@ -29,4 +29,4 @@ def files_at_once(
     if devices[0].type != "cuda" or time_limit is not None:
         return 1
     memory = int(free_memory(torch.device("cpu")) / MEMORY_AT_ONCE)
-    return asked or max(1, min(MOST_AT_ONCE, os.cpu_count() or 1, memory))
+    return asked or max(1, min(MOST_AT_ONCE, processors(), memory))

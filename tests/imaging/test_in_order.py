@@ -11,7 +11,7 @@ from itertools import count, islice
 import pytest
 
 from dunrestore.imaging import in_order as in_order_module
-from dunrestore.imaging.in_order import each_band, in_order, on_each_band, processors
+from dunrestore.imaging.in_order import each_band, in_order, on_each_band
 from dunrestore.imaging.rows import AT_ONCE, bands
 
 PATIENCE = 20
@@ -284,11 +284,3 @@ def test_a_single_band_is_worked_on_by_the_caller():
     found = list(each_band(lambda _: threading.current_thread(), 20, 20))
     assert found == [threading.current_thread()]
     assert list(each_band(lambda rows: rows, 0, 20)) == []
-
-
-def test_processors_are_those_that_this_process_may_use(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert processors() == 1
-    for none in ("", "0", "many"):
-        monkeypatch.setenv("OMP_NUM_THREADS", none)
-        assert 1 <= processors() <= (os.cpu_count() or 1)

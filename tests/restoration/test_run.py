@@ -407,11 +407,11 @@ def test_a_gpu_has_as_many_files_as_there_are_processors_and_memory(monkeypatch)
     for processors, free, files in (
         (2, 1e12, 2),
         (64, 1e12, most),
-        (None, 1e12, 1),
+        (1, 1e12, 1),
         (64, 7e9, 2),
         (9, 1e9, 1),
     ):
-        monkeypatch.setattr(at_once.os, "cpu_count", lambda n=processors: n)
+        monkeypatch.setattr(at_once, "processors", lambda n=processors: n)
         monkeypatch.setattr(at_once, "free_memory", lambda _, n=free: n)
         assert at_once.files_at_once(gpu, None, None) == files
     assert at_once.files_at_once(gpu, 4, 60.0) == 1  # waiting for others would count
