@@ -6,7 +6,8 @@
 Painted and damaged pictures of 12 megapixels, 8 bits, uncompressed TIFF, are restored as `restore`
 does it, records included. *Network*: the share of the time in which the network is at work on some
 tiles, the waiting for commands included. *Kernels* (CUDA): that in which the driver says that a
-kernel runs. The model "stand-in" costs next to nothing, so that all else shows; with --pace it
+kernel runs (needs nvidia-ml-py). A first file is not counted: a device's start and compiling take
+seconds. The model "stand-in" costs next to nothing, so that all else shows; with --pace it
 takes as long as a device that computes so many megapixels of tiles a second, one batch after the
 other, and sleeps meanwhile. "hinet-64" is HINet of the published size.
 """
@@ -17,6 +18,7 @@ import tempfile
 import threading
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +54,8 @@ class Watch:
     """When the network was at work, and what the driver says of the device meanwhile."""
 
     def __init__(self, cuda):
-        self.spans, self.loads, self._cuda = [], [], cuda
+        self.spans, self.loads = [], []
+        self._cuda = cuda and find_spec("pynvml") is not None  # which PyTorch asks
         self._over = threading.Event()
         self._in_turn = runner.in_turn
         self._thread = threading.Thread(target=self._sample)
@@ -113,25 +116,29 @@ def make(folder, number):
         (folder / f"picture-{i:02}.tif").write_bytes(data)
 
 
-def measure(model, device, tile, jobs, source, megapixels):
+def restored(model, device, tile, jobs, paths):
+    """What came of restoring files, and the seconds that they took together."""
     with tempfile.TemporaryDirectory() as out:
-        paths = sorted(source.glob("*.tif"))[: 2 * jobs + 2]
         todo = [Job(path, Path(out) / path.name) for path in paths]
         batch = BatchOptions(ahead=jobs, at_once=jobs)
         options = RestoreOptions(device=device, tile=tile)
-        with (
-            Watch(device.startswith("cuda")) as watch,
-            Run(model, options, FileOptions(), batch, None, Silent()) as run,
-        ):
+        with Run(model, options, FileOptions(), batch, None, Silent()) as run:
             start = time.perf_counter()
             outcomes = list(run.restore(todo))
             seconds = time.perf_counter() - start
     for outcome in outcomes:
         if outcome.error is not None:
             raise SystemExit(str(outcome.error))
+    return outcomes, seconds
+
+
+def measure(model, device, tile, jobs, source, megapixels):
+    paths = sorted(source.glob("*.tif"))[: 2 * jobs + 2]
+    with Watch(device.startswith("cuda")) as watch:
+        outcomes, seconds = restored(model, device, tile, jobs, paths)
     network = covered(watch.spans)
     kernels = f"{statistics.mean(watch.loads):.0f} %" if watch.loads else "-"
-    total = megapixels * len(todo)
+    total = megapixels * len(paths)
     print(
         f"| {model.name} | {device} | {outcomes[0].result.tile} | {jobs} |"
         f" {total / seconds:.1f} | {total / network:.1f} |"
@@ -167,6 +174,7 @@ def main() -> None:
         megapixels = SIDE * SIDE * COLUMNS * ROWS / 1e6
         for name in chosen.model:
             model = made[name]() if name in made else load(name)
+            restored(model, chosen.device, chosen.tile, 1, sorted(Path(folder).glob("*.tif"))[:1])
             for jobs in chosen.jobs:
                 measure(model, chosen.device, chosen.tile, jobs, Path(folder), megapixels)
 

@@ -18,14 +18,15 @@ LAYERS = [
     {"imaging"},
     {"errors", "limits"},
 ]
+NETWORKS = ("arin", "car", "edsr", "guided", "hinet", "normalisation")
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(
     p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem in ("errors", "limits")
 )
 
 
-def imported_parts(module: Path) -> set[str]:
-    """The package's parts that a module imports, also inside functions."""
+def imported(module: Path) -> set[str]:
+    """The modules, and names of them, that a module imports, also inside functions."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -35,7 +36,12 @@ def imported_parts(module: Path) -> set[str]:
             assert node.module is not None
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    parts = {name.split(".")[1] for name in names if name.startswith("dunrestore.")}
+    return names
+
+
+def imported_parts(module: Path) -> set[str]:
+    """The package's parts among them."""
+    parts = {name.split(".")[1] for name in imported(module) if name.startswith("dunrestore.")}
     return parts & set(RANK)
 
 
@@ -51,10 +57,26 @@ def test_a_module_imports_only_its_own_layer_or_lower(module):
 
 
 def test_networks_know_no_files_and_no_downloads():
-    networks = {"arin", "car", "edsr", "guided", "hinet", "normalisation"}
-    for name in networks:
+    for name in NETWORKS:
         module = PACKAGE / "models" / f"{name}.py"
         text = module.read_text(encoding="utf-8")
         for banned in ("pathlib", "requests", "logging", "dunrestore.imaging.files"):
             assert f"import {banned}" not in text, f"{module.name} imports {banned}"
             assert f"from {banned}" not in text, f"{module.name} imports {banned}"
+
+
+def test_networks_reach_no_files_and_no_downloads_either():
+    """Neither does what they import, whatever that is."""
+    todo = [PACKAGE / "models" / f"{name}.py" for name in NETWORKS]
+    reached = {PACKAGE / "errors.py"}  # which names paths and opens none
+    while todo:
+        module = todo.pop()
+        reached.add(module)
+        own, others = set[Path](), set[str]()
+        for name in imported(module):
+            inside = PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py")
+            (own.add(inside) if inside.is_file() else others.add(name.split(".")[0]))
+        banned = others & {"os", "pathlib", "platformdirs", "psutil", "requests", "shutil"}
+        assert not banned, f"{module.name} imports {banned}"
+        todo += own - reached
+    assert PACKAGE / "models" / "passes.py" in reached

@@ -1,14 +1,16 @@
-"""Memory that the CPU's tensors are freed from stays with the process while a network runs.
+"""Memory: which errors say that there is too little, and what is kept of what was freed.
 
 The C library hands large blocks back to the system as soon as they are freed. A network frees and
 asks for such blocks at every layer, and the system fills each with zeros again: a third of the
-time with tiles of 1008 pixels (docs/decisions.md). Only glibc can be told; elsewhere nothing is
-done.
+time with tiles of 1008 pixels (docs/decisions.md). Only glibc can be told to keep them; elsewhere
+nothing is done.
 """
 
 import ctypes
 import logging
 from functools import cache
+
+import torch
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +20,22 @@ _LARGEST_BLOCK = 200 << 20
 """Bytes: with larger blocks kept as well, a tile took a tenth more memory for 4 % more speed."""
 _KEPT = 2**31 - 1
 """Bytes that are kept at most, and the most that ``mallopt`` takes."""
+
+_OUT_OF_MEMORY = (
+    "out of memory",  # CUDA, Triton
+    "not enough memory",  # PyTorch on the CPU
+    "can't allocate memory",
+    "alloc_failed",  # cuBLAS, cuDNN
+    "unable to find an engine to execute",  # no plan of cuDNN for a convolution fits
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that a device's or the host's memory did not suffice."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in said for words in _OUT_OF_MEMORY)
 
 
 @cache

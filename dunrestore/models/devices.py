@@ -24,7 +24,7 @@ DTYPES: dict[str, torch.dtype] = {
 
 
 def choose_device(name: str) -> torch.device:
-    """The device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    """The device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; a GPU with its number.
 
     Raises:
         UsageError: if it is unknown or not present, or a list of devices.
@@ -35,7 +35,7 @@ def choose_device(name: str) -> torch.device:
         )
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return torch.device("cuda", 0)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -43,14 +43,14 @@ def choose_device(name: str) -> torch.device:
         device = None
     if device is None or device.type not in ("cpu", "cuda", "mps"):
         raise UsageError(f"unknown device {name!r}", next_step="use auto, cpu, cuda, cuda:N or mps")
-    if device.type == "cuda" and (
-        not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
-    ):
+    if device.type == "cuda":
         found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        raise UsageError(
-            f"device {name} is not present ({found} CUDA devices found)",
-            next_step="use --device auto or cpu",
-        )
+        if (device.index or 0) >= found:
+            raise UsageError(
+                f"device {name} is not present ({found} CUDA devices found)",
+                next_step="use --device auto or cpu",
+            )
+        return torch.device("cuda", device.index or 0)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UsageError("device mps is not present", next_step="use --device auto or cpu")
     return device
@@ -74,7 +74,7 @@ def choose_devices(names: str) -> tuple[torch.device, ...]:
         raise UsageError(
             f"{names!r} mixes kinds of devices", next_step="name the CPU alone, or GPUs alone"
         )
-    if devices[0].type != "cpu" and len({device.index or 0 for device in devices}) < len(devices):
+    if devices[0].type != "cpu" and len(set(devices)) < len(devices):
         raise UsageError(f"{names!r} names a device twice", next_step="name each device once")
     return devices
 
@@ -154,12 +154,3 @@ def free_memory(device: torch.device) -> int:
         reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return free + reusable
     return limits.memory().free
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that a device's or the host's memory did not suffice."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and (
-        "not enough memory" in str(error) or "can't allocate memory" in str(error)
-    )

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dunrestore.errors import one_line
-from dunrestore.models.devices import is_out_of_memory
+from dunrestore.models.allocation import is_out_of_memory
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -67,7 +67,7 @@ class Runner:
         window: side of the sliding window for instance statistics in pixels, or None for the
             published statistics over the whole input.
         evidence: what the colours of the whole picture tell a ``Guided`` network, if its tiles are
-            parts of one; see ``look``.
+            parts of one; see ``look`` and ``know``.
     """
 
     network: nn.Module
@@ -147,6 +147,11 @@ class Runner:
         with _copying(self.device):
             return counts, self._fetched(logits.permute(0, 2, 3, 1)), redone
 
+    def know(self, evidence: Evidence | None) -> None:
+        """Take what the colours tell of the picture whose tiles come next; None for no picture."""
+        with _copying(self.device):  # not behind the tiles that are computed now
+            self.evidence = None if evidence is None else evidence.to(self.device)
+
     @torch.inference_mode()
     def _looked(
         self, tiles: torch.Tensor, parts: Sequence[Part]
@@ -167,19 +172,32 @@ class Runner:
         self, tiles: torch.Tensor, parts: Sequence[Part] | None, found: torch.Tensor | None
     ) -> tuple[torch.Tensor, int]:
         x, lost = _split(tiles)
-        known, redone = (lost, parts, self.evidence, found), 0
-        change = self._change(x, known, self.dtype)
+
+        def changed_in(dtype: torch.dtype) -> torch.Tensor:
+            # Autocast leaves the additions of pictures in float32, where 8 bits of mantissa would
+            # show.
+            with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+                if not isinstance(self.network, Guided):
+                    return self.network(x)[-1].float().clamp(0, 1) - x
+                stages = self.network(x, lost, parts, self.evidence, found)
+            change = stages[-1].float().clamp(0, 1) - x
+            return torch.cat([change, torch.sigmoid(stages[0].float())], dim=1)
+
+        redone = 0
+        change = changed_in(self.dtype)
         fault = fault_of(x, change, WILD if self.dtype == torch.float32 else DOUBTFUL)
         if fault and self.dtype != torch.float32:
             log.warning("a tile was %s in %s; computed again in float32", fault, self.dtype)
             redone = len(tiles)
-            change = self._change(x, known, torch.float32)
+            change = changed_in(torch.float32)
             fault = fault_of(x, change, WILD)
         if fault:
             raise _faulty(fault)
         return change, redone
 
     def _sent(self, tiles: NDArray[np.float32]) -> torch.Tensor:
+        if not tiles.flags.writeable or min(tiles.strides) < 0:  # which PyTorch does not take
+            tiles = tiles.copy()
         host = torch.from_numpy(tiles)
         if self.device.type != "cuda":
             return host.to(self.device)
@@ -195,14 +213,6 @@ class Runner:
         host.copy_(change.contiguous(), non_blocking=True)
         torch.cuda.current_stream(self.device).synchronize()  # nor may it be freed before
         return host.numpy()
-
-    def _change(self, x: torch.Tensor, known: tuple[Any, ...], dtype: torch.dtype) -> torch.Tensor:
-        guided = isinstance(self.network, Guided)
-        # Autocast leaves the additions of pictures in float32, where 8 bits of mantissa would show.
-        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            stages = self.network(x, *known) if guided else self.network(x)
-        change = stages[-1].float().clamp(0, 1) - x
-        return torch.cat([change, torch.sigmoid(stages[0].float())], dim=1) if guided else change
 
 
 def _split(tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -275,10 +285,12 @@ def fault_of(x: torch.Tensor, change: torch.Tensor, limit: float) -> str:
         change: (B, 3 or more, H, W), what a network would add to them, and what else it says.
         limit: the largest change of a pixel that counts as near, at least ``CHANGED``.
     """
-    if not torch.isfinite(change.sum()):  # one pass; a sum of what is not finite is not finite
-        return "not finite"
     sizes = change[:, :3].abs().amax(dim=1)
-    moved = (sizes > CHANGED).sum(dim=(1, 2)).tolist()
+    pixels_moved = (sizes > CHANGED).sum(dim=(1, 2))
+    # One pass, and one wait for a GPU; a sum of what is not finite is not finite.
+    total, *moved = torch.cat([change.sum()[None], pixels_moved]).tolist()
+    if not math.isfinite(total):
+        return "not finite"
     for number, pixels in enumerate(moved):
         tile, size = x[number], sizes[number]
         # Wholly inside a loss, or blank: anything may come out.

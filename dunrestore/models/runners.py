@@ -101,7 +101,7 @@ class Runners:
             evidence: what its colours tell; None for a picture of a single tile.
         """
         for runner in self._runners:
-            runner.evidence = None if evidence is None else evidence.to(runner.device)
+            runner.know(evidence)
 
     def _each(
         self, call_of: Callable[[Runner], Callable[[S], T]], items: Iterable[S]

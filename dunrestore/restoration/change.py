@@ -14,13 +14,8 @@ from torch import nn
 
 from dunrestore.errors import MemoryExhaustedError, UsageError
 from dunrestore.imaging import tiling
-from dunrestore.models.allocation import hand_back_memory
-from dunrestore.models.devices import (
-    choose_devices,
-    choose_precision,
-    free_memory,
-    is_out_of_memory,
-)
+from dunrestore.models.allocation import hand_back_memory, is_out_of_memory
+from dunrestore.models.devices import choose_devices, choose_precision, free_memory
 from dunrestore.models.guided import Guided
 from dunrestore.models.runner import in_turn, origin_multiple, size_multiple
 from dunrestore.models.runners import Runners

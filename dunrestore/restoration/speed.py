@@ -13,16 +13,18 @@ from dunrestore.models import measurements
 from dunrestore.models.devices import DTYPES
 from dunrestore.models.measurements import Speed
 from dunrestore.models.runner import Runner, size_multiple
-from dunrestore.restoration.change import WINDOW
+from dunrestore.restoration.change import LARGEST_ON_GPU, WINDOW, automatic_tile
 from dunrestore.restoration.picture import restoring_network
 
 SIDES = (96, 192, 384)
 """Sides of the tiles that are measured, one after the other while the time suffices: small ones
 waste much on their borders."""
+SIDES_ON_GPU = (*SIDES, 1104, LARGEST_ON_GPU)
+"""There small ones only tell how long it takes to start the kernels."""
 SHARE_SECONDS = 0.5
 """How long the processor is watched to see how busy it is."""
-PREDICTED = 5
-"""How many times longer the next tile takes, at most: it has four times the pixels."""
+PREDICTED = 1.25
+"""How much longer a pixel of the next tile takes, at most."""
 
 
 def hardware(device: torch.device) -> str:
@@ -50,8 +52,6 @@ def measure(
         The speeds, and a line for every place that failed.
     """
     network = restoring_network(model)
-    multiple = size_multiple(network)
-    sides = sorted({-(-side // multiple) * multiple for side in SIDES})
     date = measurements.now()
     speeds: list[Speed] = []
     failed: list[str] = []
@@ -59,7 +59,7 @@ def measure(
     for index, (device, precision) in enumerate(places):
         left = seconds - (time.perf_counter() - start)
         try:
-            side, rate = _rate(network, device, precision, sides, left / (len(places) - index))
+            side, rate = _rate(network, device, precision, left / (len(places) - index))
         except Exception as error:  # whatever a driver raises, the other devices go on
             said = (str(error).splitlines() or [type(error).__name__])[0]
             failed.append(f"{device} {precision}: {said}")
@@ -71,18 +71,19 @@ def measure(
     return speeds, failed
 
 
-def _rate(
-    network: nn.Module, place: str, precision: str, sides: list[int], seconds: float
-) -> tuple[int, float]:
+def _rate(network: nn.Module, place: str, precision: str, seconds: float) -> tuple[int, float]:
     """The side of the largest tile that could be measured, and its megapixels a second."""
-    device = torch.device(place)
+    device, dtype = torch.device(place), DTYPES[precision]
     if device.type != "cpu":
         network = copy.deepcopy(network)
-    runner = Runner(network, device, DTYPES[precision], WINDOW)
+    runner = Runner(network, device, dtype, WINDOW)
+    sides = _sides(network, device, dtype)
     clock = time.thread_time if device.type == "cpu" else time.perf_counter
+    if device.type != "cpu":
+        runner.change(painted(sides[0]))  # a driver's start and kernels' compilation take seconds
     start = time.perf_counter()
     measured = 0, 0.0
-    for side in sides:
+    for side, following in zip(sides, [*sides[1:], None], strict=True):
         tile = painted(side)
         best = took = float("inf")
         for _ in range(3):  # kernels are chosen in the first
@@ -92,9 +93,19 @@ def _rate(
             if time.perf_counter() - start + took > seconds:
                 break
         measured = side, side * side / 1e6 / max(best, 1e-9)
-        if time.perf_counter() - start + PREDICTED * took > seconds:
+        if following is None:
+            break
+        predicted = PREDICTED * (following / side) ** 2 * took
+        if time.perf_counter() - start + predicted > seconds:
             break
     return measured
+
+
+def _sides(network: nn.Module, device: torch.device, dtype: torch.dtype) -> list[int]:
+    multiple = size_multiple(network)
+    sides = SIDES if device.type != "cuda" else SIDES_ON_GPU
+    largest = automatic_tile(network, device, dtype, 1)
+    return sorted({min(-(-side // multiple) * multiple, largest) for side in sides})
 
 
 def painted(side: int) -> NDArray[np.float32]:
@@ -120,8 +131,7 @@ def stored_speed(model: Model, device: torch.device, dtype: torch.dtype) -> Spee
 
     Of the largest tile, whose speed comes closest to a picture's.
     """
-    where = device if device.type != "cuda" else torch.device("cuda", device.index or 0)
-    wanted = model.sha256, str(where), str(dtype).removeprefix("torch."), hardware(where)
+    wanted = model.sha256, str(device), str(dtype).removeprefix("torch."), hardware(device)
     fitting = [
         speed
         for speed in measurements.read_speeds(torch.get_num_threads())

@@ -105,11 +105,8 @@ def _stacks(
 
 
 def _stack(tiles: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """(B, rows, columns, C); a single tile is not copied, unless PyTorch would not take it."""
-    only = tiles[0]
-    if len(tiles) == 1 and only.flags.writeable and min(only.strides) > 0:
-        return only[None]
-    return np.stack(tiles)
+    """(B, rows, columns, C); a single tile is not copied."""
+    return tiles[0][None] if len(tiles) == 1 else np.stack(tiles)
 
 
 def _cut_out(padded: Rows, tile: tiling.Tile) -> NDArray[np.float32]:

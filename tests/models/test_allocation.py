@@ -4,6 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from dunrestore.models.allocation import is_out_of_memory
 
 glibc = pytest.mark.skipif(
     not (sys.platform == "linux" and hasattr(ctypes.CDLL(None), "gnu_get_libc_version")),
@@ -57,3 +60,36 @@ def test_freed_blocks_are_used_again_and_handed_back_when_asked():
     assert kept["kept"]
     assert kept["faults"] < 0.3 * plain["faults"]
     assert kept["returned"] > 20_000 > plain["returned"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        torch.AcceleratorError("CUDA error: out of memory"),
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: not enough memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"),
+    ],
+    ids=str,
+)
+def test_errors_of_too_little_memory_are_known(error):
+    assert is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        torch.AcceleratorError("CUDA error: device-side assert triggered"),
+        OSError(28, "out of memory on the device"),
+        KeyError("out of memory"),
+    ],
+    ids=str,
+)
+def test_other_errors_are_not(error):
+    assert not is_out_of_memory(error)

@@ -16,7 +16,7 @@ def two_gpus(monkeypatch):
 
 def test_a_list_names_devices_of_one_kind(two_gpus):
     assert [str(one) for one in choose_devices("cuda:0, cuda:1")] == ["cuda:0", "cuda:1"]
-    assert [str(one) for one in choose_devices("cuda,cuda:1")] == ["cuda", "cuda:1"]
+    assert [str(one) for one in choose_devices("cuda,cuda:1")] == ["cuda:0", "cuda:1"]
     assert choose_devices("cpu,cpu,cpu") == (torch.device("cpu"),) * 3
     assert choose_devices("cuda:1") == (torch.device("cuda:1"),)
 
@@ -37,6 +37,11 @@ def test_other_lists_are_refused_in_one_line(two_gpus, names, message):
     with pytest.raises(UsageError, match=message) as caught:
         choose_devices(names)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda", "cuda:0"])
+def test_a_gpu_bears_its_number_however_it_is_called(two_gpus, name):
+    assert str(choose_device(name)) == "cuda:0"
 
 
 def test_what_needs_one_device_takes_no_list():

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dunrestore.models.colours import Part
+from dunrestore.models.runner import Runner
 from dunrestore.models.runners import Runners
 from tests.restoration.networks import Toy
 
@@ -44,6 +45,15 @@ def test_a_single_cpu_works_in_the_calling_thread_one_by_one():
     with closing(Runners(Toy(function), [CPU]).changes(tiles())) as changes:
         assert [len(taken) for _ in changes] == [1, 2, 3]
     assert seen == {threading.current_thread()}
+
+
+def test_arrays_that_pytorch_would_not_take_are_copied():
+    (tile, *_), *_ = stacks(1)
+    fixed = tile.copy()
+    fixed.flags.writeable = False
+    runner = Runner(Toy(lambda x: x * 0.5), CPU)
+    for taken in (fixed, tile[:, ::-1], tile[:, :, ::-1]):
+        np.testing.assert_array_equal(runner.change(taken), taken * np.float32(0.5) - taken)
 
 
 def test_each_device_has_a_network_of_its_own():

@@ -1,0 +1,56 @@
+"""How fast a model is on a device: what is measured, and of which tiles."""
+
+import time
+
+import pytest
+import torch
+
+from dunrestore.restoration import speed as module
+from dunrestore.restoration.change import LARGEST_ON_GPU
+from dunrestore.restoration.speed import measure
+from tests.restoration.batches import toy_model
+
+START = 0.4
+PIXELS_A_SECOND = 1e7
+ELSEWHERE = "mps"  # named, never used: what is measured here sleeps
+
+
+@pytest.fixture
+def sides(monkeypatch, tmp_path):
+    """Sides of the tiles that a device sleeps over which needs a while to start."""
+    monkeypatch.setenv("DUNRESTORE_CACHE_DIR", str(tmp_path))
+    changed: list[int] = []
+
+    class Sleeper:
+        def __init__(self, *_):
+            pass
+
+        def change(self, tile):
+            if not changed:
+                time.sleep(START)
+            changed.append(tile.shape[1])
+            time.sleep(tile.shape[1] ** 2 / PIXELS_A_SECOND)
+
+    monkeypatch.setattr(module, "Runner", Sleeper)
+    return changed
+
+
+def test_a_devices_start_does_not_count(sides):
+    (found,), failed = measure(toy_model(), [(ELSEWHERE, "fp32")], START / 2)
+    assert not failed
+    assert found.tile == max(module.SIDES) == 384
+    assert found.megapixels_a_second == pytest.approx(PIXELS_A_SECOND / 1e6, rel=0.25)
+
+
+def test_larger_tiles_are_left_out_when_the_time_would_not_suffice(sides):
+    (found,), _ = measure(toy_model(), [(ELSEWHERE, "fp32")], 1e-3)
+    assert found.tile == 96
+    assert set(sides) == {96}
+
+
+@pytest.mark.parametrize(("fits", "largest"), [(10**4, 2208), (1500, 1500), (1104, 1104)])
+def test_a_gpu_is_measured_with_its_own_tiles_as_far_as_they_fit(monkeypatch, fits, largest):
+    monkeypatch.setattr(module, "automatic_tile", lambda *_: min(fits, LARGEST_ON_GPU))
+    network = toy_model().network
+    assert max(module._sides(network, torch.device("cuda", 0), torch.bfloat16)) == largest
+    assert max(module._sides(network, torch.device("cpu"), torch.bfloat16)) == 384
