@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dunrestore.models import passes
 from dunrestore.models.passes import finish, is_half_on_gpu, joined, reflected, shuffled, unshuffled
 
 # Named by PyTorch's compiler, not documented for others: where one is missing nothing is fused.
@@ -153,6 +154,26 @@ def both(first: Doubling, x: Tensor, second: Conv, y: Tensor) -> Tensor:
     if is_half_on_gpu(x):
         return joined([first.unfinished(x), second.unfinished(y)])
     return torch.cat([first(x), second(y)], dim=1)
+
+
+def with_shortcut(shortcut: Conv, x: Tensor, conv: Conv, y: Tensor) -> Tensor:
+    """``shortcut(x, conv(y))``, on a GPU in one pass after ``conv``: (B, c, H, W).
+
+    Args:
+        shortcut: 1x1, with a bias that nothing follows.
+        x: its input.
+        conv: with a bias and a leaky ReLU.
+        y: its input.
+    """
+    if not is_half_on_gpu(x):
+        return shortcut(x, conv(y))
+    assert conv.slope is not None
+    out, bias = conv.unfinished(y)
+    weight, own_bias = in_half(shortcut, out.dtype)
+    assert bias is not None
+    assert own_bias is not None
+    x = x.to(out.dtype).contiguous(memory_format=torch.channels_last)
+    return passes.with_shortcut(out, bias, conv.slope, x, weight, own_bias)
 
 
 class Shuffle(nn.PixelShuffle):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dunrestore.models.convolution import Conv, Doubling, both
+from dunrestore.models.convolution import Conv, Doubling, both, with_shortcut
 from dunrestore.models.normalisation import InstanceNorm
 
 
@@ -80,7 +80,7 @@ class Block(nn.Module):
         if self.norm is not None and not self.norm.of_half_in_place(out, self.slope):
             normalised, plain = out.chunk(2, dim=1)
             out = F.leaky_relu(torch.cat([self.norm(normalised), plain], dim=1), self.slope)
-        out = self.identity(x, self.conv_2(out))
+        out = with_shortcut(self.identity, x, self.conv_2, out)
         if enc is not None and dec is not None and self.csff_enc is not None:
             assert self.csff_dec is not None
             out = self.csff_dec(dec, self.csff_enc(enc, out))
@@ -98,7 +98,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, cin, H, W) -> (B, cout, H, W)."""
-        return self.identity(x, self.conv_2(self.conv_1(x)))
+        return with_shortcut(self.identity, x, self.conv_2, self.conv_1(x))
 
 
 class UpBlock(nn.Module):

@@ -22,6 +22,12 @@ log = logging.getLogger(__name__)
 
 _BLOCK = 2048
 """Numbers that a program of a kernel computes."""
+_ROWS = 128
+"""Pixels that a program of ``kernels.shortcut`` computes."""
+_CHANNELS = (16, 32, 64, 128)
+"""Of the result, with which it is used: all of a pixel's are computed by one program."""
+_DEEP = 64
+"""Channels of the input that it multiplies at a time."""
 _LARGEST_WINDOW = 24
 """The kernel sums up every window anew; larger ones are left to PyTorch's running sums."""
 
@@ -54,6 +60,31 @@ def finish(
     if slope is not None:
         out = F.leaky_relu(out, slope)
     return out if plus is None else plus + out
+
+
+def with_shortcut(
+    out: Tensor, bias: Tensor, slope: float, x: Tensor, weight: Tensor, own_bias: Tensor
+) -> Tensor:
+    """``finish(out, bias, slope)`` and a 1x1 convolution of another tensor, in place if possible.
+
+    Otherwise the convolution's result would be written, read again and added.
+
+    Args:
+        out: (B, C, H, W), what a convolution without bias gave, on a CUDA device.
+        bias: (C,).
+        slope: of the leaky ReLU on the negative side.
+        x: (B, D, H, W), channels last, of the same type.
+        weight: (C, D, 1, 1), of the same type.
+        own_bias: (C,), of the 1x1 convolution.
+    """
+    kernels = _kernels(out.device)
+    cout, cin = weight.shape[:2]
+    fits = cout in _CHANNELS and cin % min(_DEEP, cin) == 0 and min(_DEEP, cin) in _CHANNELS
+    if kernels is None or not fits or not (_innermost(out) and _innermost(x)):
+        return finish(torch.conv2d(x, weight), own_bias, None, finish(out, bias, slope))
+    with _current(out.device):
+        launch_shortcut(kernels.shortcut, out, bias, slope, x, weight, own_bias)
+    return out
 
 
 def joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> Tensor:
@@ -184,6 +215,25 @@ def launch_finish(
     )
 
 
+def launch_shortcut(
+    kernel: Any,
+    out: Tensor,
+    bias: Tensor,
+    slope: float,
+    x: Tensor,
+    weight: Tensor,
+    own_bias: Tensor,
+) -> None:
+    """Run ``kernels.shortcut`` on what ``with_shortcut`` takes, channels innermost in memory."""
+    cout, cin = weight.shape[:2]
+    pixels = out.numel() // cout
+    kernel[(-(-pixels // _ROWS),)](
+        out, x, weight, bias, own_bias, pixels, slope,
+        cin=cin, cout=cout, rows=_ROWS, deep=min(_DEEP, cin),
+        widened=not x.is_cuda,  # the interpreter cannot multiply bfloat16
+    )  # fmt: skip
+
+
 def launch_reflect(kernel: Any, x: Tensor, out: Tensor, pad: int) -> None:
     """Run ``kernels.reflect`` from ``x`` to ``out``, channels innermost in memory."""
     batch, channels, height, width = out.shape
@@ -250,7 +300,8 @@ def _tried(device: torch.device) -> tuple[Any, str]:
         numbers = torch.ones(1, 1, 2, 2, device=device)
         with _current(device):
             launch_finish(kernels.finish, numbers, None, None, numbers)
-        wrong = numbers.sum().item() != 8  # waits for the device
+        right = numbers.sum().item() == 8  # waits for the device
+        wrong = not (right and _shortcut_is_right(kernels.shortcut, device))
         found = (None, "a kernel computes wrongly") if wrong else (kernels, "")
     except Exception as error:  # whatever a compiler may raise
         found = None, one_line(error)
@@ -260,3 +311,16 @@ def _tried(device: torch.device) -> tuple[Any, str]:
         log.info("no kernels of our own on %s: %s", device, found[1])
     _FOUND[device] = found
     return found
+
+
+def _shortcut_is_right(kernel: Any, device: torch.device) -> bool:
+    x, minus_two = (torch.full((1, 16, 2, 2), value, device=device) for value in (1.0, -2.0))
+    weight, bias = torch.full((16, 16, 1, 1), 2.0, device=device), x.new_ones(16)
+    dtype = torch.get_autocast_dtype("cuda")
+    x, out, weight = (
+        tensor.to(dtype).contiguous(memory_format=torch.channels_last)
+        for tensor in (x, minus_two, weight)
+    )
+    with _current(device):
+        launch_shortcut(kernel, out, bias.to(dtype), 0.5, x, weight, bias.to(dtype))
+    return bool((out == -0.5 + 32 + 1).all())

@@ -76,6 +76,47 @@ def test_bias_leaky_relu_and_addition_in_one_pass(kernels, dtype, shape):
         torch.testing.assert_close(found.float(), expected, atol=DTYPES[dtype], rtol=1e-2)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("cin", "cout"), [(16, 16), (32, 16), (16, 128), (256, 64), (128, 32), (64, 64)]
+)
+def test_a_shortcut_in_one_pass(kernels, monkeypatch, dtype, cin, cout):
+    monkeypatch.setattr(passes, "_kernels", lambda _: kernels)
+    out, x = innermost(2, cout, 9, 15, dtype=dtype), innermost(2, cin, 9, 15, dtype=dtype)
+    weight = (innermost(cout, cin, 1, 1) / cin**0.5).to(dtype)
+    bias, own_bias = (torch.randn(cout).to(dtype) for _ in range(2))
+    before = F.leaky_relu(out.float() + bias.float().view(-1, 1, 1), 0.2)
+    expected = before + F.conv2d(x.float(), weight.float(), own_bias.float())
+    found = passes.with_shortcut(out, bias, 0.2, x, weight, own_bias)
+    torch.testing.assert_close(found.float(), expected, atol=DTYPES[dtype], rtol=1e-2)
+    assert found is out  # no other way was taken
+
+
+@pytest.mark.parametrize(("cin", "cout"), [(16, 24), (24, 16), (96, 32), (16, 256), (8, 16)])
+def test_shortcuts_of_other_widths_are_pytorchs(kernels, monkeypatch, cin, cout):
+    monkeypatch.setattr(passes, "_kernels", lambda _: kernels)
+    monkeypatch.setattr(passes, "launch_shortcut", None)
+    out, x = innermost(1, cout, 5, 7), innermost(1, cin, 5, 7)
+    weight, bias, own_bias = innermost(cout, cin, 1, 1), torch.randn(cout), torch.randn(cout)
+    expected = F.leaky_relu(out + bias.view(-1, 1, 1), 0.2) + F.conv2d(x, weight, own_bias)
+    found = passes.with_shortcut(out, bias, 0.2, x, weight, own_bias)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("off_by", [0, 1])
+def test_kernels_that_multiply_wrongly_are_not_used(kernels, monkeypatch, off_by):
+    launch = passes.launch_shortcut
+
+    def wrong(kernel, out, *arguments):
+        launch(kernel, out, *arguments)
+        out[0, 3, 1, 1] += off_by
+
+    monkeypatch.setattr(passes, "_FOUND", {})
+    monkeypatch.setattr(passes, "launch_shortcut", wrong)
+    found = passes.why_without_kernels(torch.device("cpu", 2))
+    assert found == ("a kernel computes wrongly" if off_by else "")
+
+
 def test_results_are_joined_where_they_belong(kernels, monkeypatch):
     monkeypatch.setattr(passes, "_kernels", lambda _: kernels)
     parts = [(innermost(2, 6, 5, 7), torch.randn(6)), (innermost(2, 3, 5, 7), None)]
@@ -155,8 +196,11 @@ def test_a_gpu_whose_memory_is_full_is_asked_again(monkeypatch):
 
     monkeypatch.setattr(torch, "ones", ones)
     monkeypatch.setattr(passes, "launch_finish", lambda *_: None)
+    monkeypatch.setattr(passes, "_shortcut_is_right", lambda *_: True)
     # Whether Triton is here or not.
-    monkeypatch.setattr(models, "kernels", SimpleNamespace(finish=None), raising=False)
+    monkeypatch.setattr(
+        models, "kernels", SimpleNamespace(finish=None, shortcut=None), raising=False
+    )
     cpu, other = torch.device("cpu", 0), torch.device("cpu", 1)
     assert "out of memory" in passes.why_without_kernels(cpu)
     del errors[0]
@@ -181,6 +225,7 @@ def test_kernels_compile_for_a_gpu_that_is_not_here():
             "has_slope": True,
             "has_plus": True,
         },
+        "shortcut": {"cin": 128, "cout": 64, "rows": 128, "deep": 64, "widened": False},
         "reflect": {"pad": 1, "channels": 128},
         "window_sums": {"side": 12, "channels": 128, "counted": 64},
         "normalise": {"side_rows": 12, "side_columns": 12, "channels": 128, "counted": 64},
@@ -188,10 +233,11 @@ def test_kernels_compile_for_a_gpu_that_is_not_here():
     types = dict.fromkeys(("out", "source", "plus"), "*bf16")
     types |= dict.fromkeys(("middle", "sums", "squares", "weight"), "*fp32")
     types |= {"bias": "*bf16", "count": "i32", "rows": "i32", "columns": "i32"}
+    types |= {"x": "*bf16", "matrix": "*bf16", "own_bias": "*bf16", "pixels": "i32"}
     types |= {"slope": "fp32", "eps": "fp32"}
     for name, known in constants.items():
         kernel = getattr(kernels, name)
-        known |= {"block": 2048}
+        known |= {"block": 2048} if "block" in kernel.arg_names else {}
         signature = {n: "constexpr" if n in known else types[n] for n in kernel.arg_names}
         places = {(kernel.arg_names.index(n),): value for n, value in known.items()}
         source = ASTSource(fn=kernel, signature=signature, constexprs=places)
