@@ -30,6 +30,7 @@ class KindName(StrEnum):
     STAINS = "stains"
     FADING = "fading"
     DUST = "dust"
+    AREAS = "areas"
 
 
 class FillName(StrEnum):
@@ -40,6 +41,7 @@ class FillName(StrEnum):
     GREY = "grey"
     DARK = "dark"
     COLOURED = "coloured"
+    FLAT = "flat"
 
 
 class RecipeName(StrEnum):

@@ -1,4 +1,4 @@
-"""What shows in a loss: the challenge's white, or grounds with a texture."""
+"""What shows in a loss: the challenge's white, one colour, or grounds with a texture."""
 
 from typing import Literal, get_args
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dunrestore.degradations.fields import Field, fractal_noise
 
-Fill = Literal["white", "plaster", "grey", "dark", "coloured"]
+Fill = Literal["white", "plaster", "grey", "dark", "coloured", "flat"]
 FILLS: tuple[Fill, ...] = get_args(Fill)
 
 _COLOURS: dict[str, tuple[float, float, float]] = {
@@ -28,12 +28,15 @@ def fill_losses(
         picture: (H, W, C) in [0, 1], C 1 or 3.
         amount: (H, W) in [0, 1]: 1 covers, 0 leaves the pixel exactly as it is.
         fill: white is pure white; the others have a tone of their own, texture and grain;
-            coloured may be any colour.
+            coloured may be any colour. flat is any one colour, like white without either.
         rng: source of randomness.
     """
     cover = amount[..., None]
     if fill == "white":
         return (picture * (1 - cover) + cover).astype(np.float32)
+    if fill == "flat":
+        colour = rng.random(picture.shape[2], np.float32)
+        return (picture * (1 - cover) + colour * cover).astype(np.float32)
     ground = _ground(picture.shape, fill, rng)
     return (picture * (1 - cover) + ground * cover).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Losses that time makes: flakes, cracks, scratches, dust; as maps of how much is covered.
+"""Losses: flakes, cracks, scratches, dust, areas; as maps of how much is covered.
 
 Every function takes (height, width, coverage, rng) and returns a map (height, width) in [0, 1]
 that is above 0 on the share ``coverage`` of the pixels.
@@ -7,6 +7,7 @@ that is above 0 on the share ``coverage`` of the pixels.
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
+from skimage.draw import polygon
 
 from dunrestore.degradations.fields import Field, fractal_noise
 from dunrestore.degradations.random_walk import random_walk_mask
@@ -82,6 +83,35 @@ def dust(height: int, width: int, coverage: float, rng: np.random.Generator) -> 
         return thick_line(np.array([y]), np.array([x]), radius, height, width)
 
     return _soft(draw_until(height, width, coverage, speck, rng), floor=0.5)
+
+
+def areas(height: int, width: int, coverage: float, rng: np.random.Generator) -> Field:
+    """Places with clean outlines: infills, labels, tape, missing corners; half with soft edges."""
+
+    def area() -> Pixels:
+        largest = 0.5 * max(height, width, 20)
+        high, wide = np.exp(rng.uniform(np.log(5), np.log(largest), 2))
+        outline = rng.choice(["ellipse", "polygon", "rectangle", "band"], p=[0.3, 0.2, 0.3, 0.2])
+        if outline == "ellipse":
+            angles, reach = np.linspace(0, 2 * np.pi, 48, endpoint=False), np.ones(48)
+        elif outline == "polygon":
+            angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 9))))
+            reach = rng.uniform(0.4, 1, angles.size)
+        else:
+            angles, reach = np.pi * np.array([0.25, 0.75, 1.25, 1.75]), np.full(4, np.sqrt(2))
+        if outline == "band":
+            high, wide = rng.uniform(3, 20), rng.uniform(0.4, 3) * largest
+        y, x = high / 2 * reach * np.sin(angles), wide / 2 * reach * np.cos(angles)
+        turn = 0.0 if rng.random() < 0.4 else rng.uniform(0, np.pi)
+        rows, columns = polygon(
+            rng.uniform(0, height) + y * np.cos(turn) + x * np.sin(turn),
+            rng.uniform(0, width) - y * np.sin(turn) + x * np.cos(turn),
+            (height, width),
+        )
+        return rows.astype(np.int64) * width + columns
+
+    mask = draw_until(height, width, coverage, area, rng)
+    return _soft(mask) if rng.random() < 0.5 else mask.astype(np.float32)
 
 
 def highest(field: Field, coverage: float) -> NDArray[np.bool_]:

@@ -41,6 +41,7 @@ KINDS: dict[str, Kind] = {
     "stains": Kind(ageing.soft_patches, effect=ageing.stain),
     "fading": Kind(ageing.soft_patches, effect=ageing.fade),
     "dust": Kind(losses.dust, fill="grey"),
+    "areas": Kind(losses.areas, fill="white"),
 }
 
 
@@ -126,6 +127,7 @@ RECIPES: dict[str, Recipe] = {
             Damage("random-walk", (0.02, 0.35), _WHITE_AND_OTHERS, probability=0.8),
             Damage("flakes", (0.02, 0.20), FILLS, probability=0.2),
             Damage("cracks", (0.005, 0.04), ("dark", "plaster", "white"), probability=0.1),
+            Damage("areas", (0.01, 0.25), (*_WHITE_AND_OTHERS, "flat", "flat"), probability=0.4),
         ),
         gaussian=(0, 20),
         gaussian_probability=0.2,
