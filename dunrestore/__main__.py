@@ -1,5 +1,25 @@
-"""``python -m dunrestore``."""
+"""``python -m dunrestore``, and the console script."""
 
-from dunrestore.cli.app import main
+import os
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it with one line from the first moment on."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller, who does not want to see it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+    try:
+        from dunrestore.cli.app import run  # takes a while
+        from dunrestore.limits import limit_threads
+
+        limit_threads()
+        code = run()
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted\n")
+        code = 130
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

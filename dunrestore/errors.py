@@ -121,6 +121,7 @@ _NEXT_STEPS = {
     errno.EPERM: "check the permissions, or choose another folder",
     errno.EROFS: "choose a folder that can be written to",
     errno.ENOENT: "check that the folder still exists",
+    errno.EPIPE: "whoever read it has stopped; run the command again for the rest",
     errno.ENAMETOOLONG: "choose a shorter file name",
 }
 

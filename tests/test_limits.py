@@ -166,13 +166,13 @@ def test_the_program_hands_its_quota_to_pytorch(tmp_path):
 import sys
 from pathlib import Path
 from dunrestore import limits
-from dunrestore.cli import app
+from dunrestore.__main__ import main
 
 limits._GROUPS, limits._OWN_GROUPS = Path({str(tmp_path)!r}), Path({str(tmp_path / "own")!r})
 limits._in_affinity = lambda: 2
 sys.argv = ["dunrestore", "--version"]
 try:
-    app.main()
+    main()
 except SystemExit:
     import torch
     print(torch.get_num_threads())

@@ -1,7 +1,6 @@
 """The command line's entrance, and the one place where errors become lines and exit codes."""
 
 import logging
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -10,8 +9,8 @@ from typer.core import TyperGroup
 
 from dunrestore import __version__
 from dunrestore.cli import bench, compare, console, doctor, models, noise, restore, train, verify
+from dunrestore.cli.interrupts import noting
 from dunrestore.errors import DunrestoreError, ExitCode, file_access_error
-from dunrestore.limits import limit_threads
 
 log = logging.getLogger(__name__)
 
@@ -76,38 +75,40 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the command line without the program's name; ``sys.argv`` if None.
     """
-    try:
-        app(args=arguments, prog_name="dunrestore")
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else ExitCode.OK
-        # Typer turns Ctrl-C into an exit and says nothing.
-        by_user = isinstance(getattr(stop.__context__, "__cause__", None), KeyboardInterrupt)
-        return _report("interrupted", code) if by_user else code
-    except DunrestoreError as error:
-        return _report(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return _report("interrupted", ExitCode.INTERRUPTED)
-    except MemoryError:
-        return _report("out of memory; try a smaller --tile", ExitCode.MEMORY)
-    except OSError as error:
-        shown = file_access_error(error, str(error.filename or "file"))
-        return _report(str(shown), shown.exit_code)
-    except Exception as error:  # the last resort: our own bugs, as one line
-        log.debug("unexpected error", exc_info=True)
-        return _report(
-            f"unexpected error: {type(error).__name__}: {error}; please report it, with the"
-            " output of the same command with -v",
-            ExitCode.UNEXPECTED,
-        )
+    with noting() as interrupted:
+        try:
+            app(args=arguments, prog_name="dunrestore")
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else ExitCode.OK
+            # Typer turns Ctrl-C into an exit and says nothing.
+            by_user = isinstance(getattr(stop.__context__, "__cause__", None), KeyboardInterrupt)
+            return _report("interrupted", code) if by_user else code
+        except KeyboardInterrupt:
+            return _report("interrupted", ExitCode.INTERRUPTED)
+        except Exception as error:
+            if interrupted.is_set():  # in the middle of an import, which made another error of it
+                return _report("interrupted", ExitCode.INTERRUPTED)
+            return _report(*_explained(error))
     return ExitCode.OK
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """What is said of an error, and the exit code."""
+    if isinstance(error, DunrestoreError):
+        return str(error), error.exit_code
+    if isinstance(error, MemoryError):
+        return "out of memory; try a smaller --tile", ExitCode.MEMORY
+    if isinstance(error, OSError):
+        shown = file_access_error(error, str(error.filename or "file"))
+        return str(shown), shown.exit_code
+    log.debug("unexpected error", exc_info=error)
+    return (  # the last resort: our own bugs, as one line
+        f"unexpected error: {type(error).__name__}: {error}; please report it, with the"
+        " output of the same command with -v",
+        ExitCode.UNEXPECTED,
+    )
 
 
 def _report(message: str, code: int) -> int:
     console.say("error: " + " ".join(message.splitlines()))
     return code
-
-
-def main() -> None:
-    """The console script."""
-    limit_threads()
-    sys.exit(run())

@@ -2,12 +2,15 @@
 
 import json
 import logging
+import os
 import sys
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+
+from dunrestore.errors import file_access_error
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 """Messages, progress bars and logs."""
@@ -55,11 +58,20 @@ def say(message: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on one line on stdout."""
+    """One JSON value on one line on stdout.
+
+    Raises:
+        FileAccessError: if nobody reads it any more, or the disk it goes to is full.
+    """
     line = json.dumps(value, ensure_ascii=False)
     try:
         line.encode("utf-8")
     except UnicodeEncodeError:  # file names may be bytes that are no text
         line = json.dumps(value)
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left in the buffer would fail again when the program ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise file_access_error(error, "standard output") from error

@@ -33,3 +33,29 @@ def stopping(stop: threading.Event) -> Generator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def noting() -> Generator[threading.Event]:
+    """Raise KeyboardInterrupt at SIGINT, as ever, and set the event that is handed out.
+
+    What is interrupted in the middle of an import may make any other exception of it.
+    """
+    interrupted = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or before is not signal.default_int_handler
+    ):
+        yield interrupted
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,6 +1,9 @@
 import errno
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import typer
@@ -50,3 +53,62 @@ print("imported:", *({heavy!r} & {{*sys.modules}}))
 """
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "imported:"
+
+
+def test_an_interrupt_that_an_import_turns_into_another_error_is_one(monkeypatch, capsys):
+    broken = typer.Typer()
+
+    @broken.command()
+    def command() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt as interrupt:
+            raise RecursionError("maximum recursion depth exceeded") from interrupt
+
+    monkeypatch.setattr(app_module, "app", broken)
+    assert app_module.run([]) == ExitCode.INTERRUPTED
+    assert capsys.readouterr().err == "error: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+STARTED = """
+import sys
+from dunrestore.__main__ import main
+sys.argv = ["dunrestore", "doctor", "--no-measure"]
+print("started", flush=True)
+main()
+"""
+
+
+@pytest.mark.parametrize("seconds", [0, 0.05, 0.2, 0.5, 1.0])
+def test_an_interrupt_while_the_program_starts_is_one_line(seconds):
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "started\n"
+        time.sleep(seconds)
+        program.send_signal(signal.SIGINT)
+        _, said = program.communicate(timeout=60)
+    assert (program.returncode, said) in ((130, "error: interrupted\n"), (0, ""))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has neither sh nor /dev/full")
+@pytest.mark.parametrize(
+    ("shell", "code", "words"),
+    [
+        ("{} models list --json >&-", 0, ""),
+        ("{} --version >&-", 0, ""),
+        ("{} models list --json > /dev/full", 5, "error: standard output: no space left"),
+        ("({} models list --json; echo $? >&2) | true", 0, "error: standard output: broken pipe"),
+    ],
+)
+def test_where_standard_output_goes_is_no_bug_of_ours(shell, code, words):
+    command = shell.format(f"{sys.executable} -m dunrestore")
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stderr.startswith(words)
+    assert len(done.stderr.splitlines()) == (0 if not words else 1 if code else 2)
+    if "echo" in shell:
+        assert done.stderr.splitlines()[-1] == "5"
