@@ -75,8 +75,14 @@ def test_an_interrupt_that_an_import_turns_into_another_error_is_one(monkeypatch
 STARTED = """
 import sys
 from dunrestore.__main__ import main
+
+class Teller:
+    def find_spec(self, name, *_):
+        if name == "dunrestore.cli":
+            print("started", flush=True)
+
+sys.meta_path.insert(0, Teller())
 sys.argv = ["dunrestore", "doctor", "--no-measure"]
-print("started", flush=True)
 main()
 """
 
