@@ -46,8 +46,9 @@ _OTHERS = {
     b"\xff\x0a": "a JPEG XL",
 }
 
-BeforeNaming = Callable[[Path, tuple[str, ...]], object]
-"""Told of the unfinished file and of what its format could not hold."""
+BeforeNaming = Callable[[Path, tuple[str, ...], tuple[str, ...]], object]
+"""Told of the unfinished file, of what its format could not hold, and of what else is other than in
+the source (``Written.notes``)."""
 
 
 @dataclass(frozen=True)
@@ -181,8 +182,8 @@ def write(
         format: the kind of file; the document's own if None.
         compression: for TIFF, a key of ``tiff_write.CODES``; the source's own if None.
         overwrite: whether an existing file may be replaced.
-        before_naming: called with the finished, checked file and what was lost, just before the
-            file gets its name; what it raises leaves no file.
+        before_naming: called with the finished, checked file, what was lost and the notes, just
+            before the file gets its name; what it raises leaves no file.
 
     Returns:
         What was written, and what the format could not hold.
@@ -200,6 +201,7 @@ def write(
     if compression is not None and kind != "tiff":
         raise UsageError(f"{kind} has no choice of compression", next_step="drop --compression")
     lost: list[str] = []
+    notes = _recompressed(document, kind)
 
     def encode(file: BinaryIO) -> None:
         if kind == "tiff":
@@ -222,13 +224,19 @@ def write(
         if kind != document.format:
             lost.extend(name for page in document.pages for name in page.bound)
         if before_naming is not None:
-            before_naming(unfinished, tuple(dict.fromkeys(lost)))
+            before_naming(unfinished, tuple(dict.fromkeys(lost)), notes)
 
     write_atomically(path, encode, check=check, overwrite=overwrite)
-    recompressed = {page.recompressed: None for page in document.pages if page.recompressed}
-    notes = [f"{name} in the source, written without loss" for name in recompressed]
-    same = kind == document.format and compression is None
-    return Written(path, kind, tuple(dict.fromkeys(lost)), tuple(notes) if same else ())
+    return Written(path, kind, tuple(dict.fromkeys(lost)), notes)
+
+
+def _recompressed(document: Document, kind: Format) -> tuple[str, ...]:
+    """Compressions that a file of that kind holds the samples without, none of them altered."""
+    pages = document.pages if kind == "tiff" else document.pages[:1]
+    if kind == "jpeg" or (kind == "webp" and pages[0].encoding.maximum > 255):
+        return ()
+    names = dict.fromkeys(page.recompressed for page in pages if page.recompressed)
+    return tuple(f"{name} in the source, written without loss" for name in names)
 
 
 def _unnamed(
@@ -306,7 +314,7 @@ def copy(
         if not _same_bytes(source, unfinished):
             raise OutputCheckError("the copy, read back, differs from its source", path=target)
         if before_naming is not None:
-            before_naming(unfinished, ())
+            before_naming(unfinished, (), ())
 
     write_atomically(target, write_copy, check=check, overwrite=overwrite)
 

@@ -171,11 +171,12 @@ def write_file(
     marked, notes = recording.marked_pages(work, changes)
     made: list[Record] = []
 
-    def note(unfinished: Path, lost: tuple[str, ...]) -> None:
+    def note(unfinished: Path, lost: tuple[str, ...], recompressed: tuple[str, ...]) -> None:
         _refuse_losses(work, lost)
         if os.path.lexists(job.target) and not overwrite:
             raise FileAccessError("there is a file of this name by now", path=job.target)
-        facts = recording.Finished(unfinished, lost, notes, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        facts = recording.Finished(unfinished, lost, notes, recompressed, seconds)
         made.append(recording.make_record(work, changes, facts))
         _write_beside(made[0], job.target, changes, file_options)
         if before_naming is not None:

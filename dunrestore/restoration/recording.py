@@ -58,6 +58,9 @@ class Finished:
     path: Path
     lost: tuple[str, ...]
     notes: tuple[str, ...]
+    """What could not be done; warnings, too."""
+    recompressed: tuple[str, ...]
+    """Notes on the source's compression; nobody need look at them."""
     seconds: float
 
 
@@ -146,7 +149,7 @@ def make_record(work: Work, changes: Sequence[Change], finished: Finished) -> Re
         execution=_execution(work, finished.seconds),
         pages=pages,
         lost_metadata=finished.lost,
-        notes=finished.notes + _recompressed(work),
+        notes=finished.notes + finished.recompressed,
         warnings=_warnings(work, pages, finished),
         created=record.now(),
     )
@@ -215,11 +218,6 @@ def _execution(work: Work, seconds: float) -> Execution:
         seconds=round(seconds, 3),
         software=record.software(),
     )
-
-
-def _recompressed(work: Work) -> tuple[str, ...]:
-    names = {page.recompressed: None for page in work.opened.document.pages if page.recompressed}
-    return tuple(f"{name} in the source, written without loss" for name in names)
 
 
 def _warnings(work: Work, pages: Sequence[PageChanges], finished: Finished) -> tuple[str, ...]:

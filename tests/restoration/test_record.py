@@ -4,6 +4,7 @@ import hashlib
 import json
 from xml.etree import ElementTree
 
+import imagecodecs
 import jsonschema
 import numpy as np
 import pytest
@@ -116,6 +117,34 @@ def test_nothing_changed_writes_no_xmp(tmp_path):
     assert job.target.read_bytes() == job.source.read_bytes()
     assert values["pages"][0]["regions"] == []
     assert values["changed_percent"] == 0
+
+
+LOSSY_WEBP = ["lossy WebP in the source, written without loss"]
+
+
+@pytest.mark.parametrize(
+    ("out", "notes"),
+    [("out.jpg", []), ("out.webp", LOSSY_WEBP), ("out.png", LOSSY_WEBP), ("out.tif", LOSSY_WEBP)],
+)
+def test_only_an_output_without_loss_is_said_to_be_one(tmp_path, out, notes):
+    _, result, values = restored(tmp_path, "in.webp", out)
+    assert values["changed_percent"] > 0
+    assert values["notes"] == notes
+    assert not any("without loss" in warning for warning in result.warnings)
+
+
+def test_a_copied_lossy_picture_is_not_said_to_be_without_loss(tmp_path):
+    job, _, values = restored(tmp_path, "in.webp", "out.webp", function=lambda x: x)
+    assert job.target.read_bytes() == job.source.read_bytes()
+    assert values["notes"] == []
+
+
+@pytest.mark.parametrize(("out", "notes"), [("out.webp", 0), ("out.png", 1)])
+def test_sixteen_bits_written_with_eight_are_not_said_to_be_without_loss(tmp_path, out, notes):
+    samples = scan().astype(np.uint16) * 257
+    (tmp_path / "in.jp2").write_bytes(imagecodecs.jpeg2k_encode(samples, level=60))
+    _, _, values = restored(tmp_path, "in.jp2", out)
+    assert len(values["notes"]) == notes
 
 
 def test_a_jpeg_written_again_is_measured_as_it_stands_in_the_file(tmp_path):
