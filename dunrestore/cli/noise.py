@@ -9,6 +9,7 @@ import typer
 
 from dunrestore.cli import console
 from dunrestore.errors import DunrestoreError, ExitCode, UsageError
+from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 
 if TYPE_CHECKING:
     from dunrestore.degradations.recipes import Damage, Recipe
@@ -131,7 +132,7 @@ def noise(
     ] = False,
     max_image_mpixels: Annotated[
         float, typer.Option("--max-image-mpixels", metavar="N", help="Refuse larger pictures.")
-    ] = 2000.0,
+    ] = DEFAULT_MAX_MPIXELS,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per picture on stdout.")
     ] = False,

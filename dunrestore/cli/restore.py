@@ -9,6 +9,7 @@ from dunrestore.cli import console, restore_lines
 from dunrestore.cli import restore_options as options
 from dunrestore.cli.interrupts import stopping
 from dunrestore.errors import ExitCode, UsageError
+from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 
 if TYPE_CHECKING:
     from dunrestore.cli.progress import RestoreProgress
@@ -40,7 +41,7 @@ def restore(
     existing: options.Existing = None,
     overwrite: options.Overwrite = False,
     strict: options.Strict = False,
-    max_image_mpixels: options.MaxImageMpixels = 2000.0,
+    max_image_mpixels: options.MaxImageMpixels = DEFAULT_MAX_MPIXELS,
     dry_run: options.DryRun = False,
     keep_going: options.KeepGoing = True,
     max_failures: options.MaxFailures = None,

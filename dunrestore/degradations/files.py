@@ -43,7 +43,7 @@ def degrade_file(
     mask: Path | None = None,
     image_format: Format | None = None,
     overwrite: bool = False,
-    max_mpixels: float = 2000.0,
+    max_mpixels: float | None = None,
 ) -> DegradedFile:
     """Read a picture file, apply a recipe to every page, write the result.
 
@@ -58,7 +58,7 @@ def degrade_file(
             of several pages a TIFF of as many.
         image_format: the output's; by default what its name says, or else the input's.
         overwrite: whether files that exist may be replaced.
-        max_mpixels: larger pages are refused.
+        max_mpixels: larger pages are refused, as in ``imaging.files.read``.
 
     Raises:
         InputError: if the source cannot be read.

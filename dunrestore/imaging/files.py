@@ -20,7 +20,7 @@ from dunrestore.imaging import jp2, jpeg, keeping, png, png_write, tiff, tiff_wr
 from dunrestore.imaging.atomic import write_atomically
 from dunrestore.imaging.encoded import Encoded, read_encoded
 from dunrestore.imaging.in_order import each_part
-from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS, check_sides
+from dunrestore.imaging.limits import check_sides
 from dunrestore.imaging.picture import Document, Format, Picture, Samples
 from dunrestore.imaging.rows import Make, temporary_room
 from dunrestore.imaging.tiff_rows import TiffRows
@@ -71,7 +71,7 @@ class Written:
 def read(
     path: Path | str,
     *,
-    max_mpixels: float = DEFAULT_MAX_MPIXELS,
+    max_mpixels: float | None = None,
     in_part: float | None = None,
     make: Make = np.empty,
 ) -> Document:
@@ -79,7 +79,8 @@ def read(
 
     Args:
         path: the file.
-        max_mpixels: pages that claim more megapixels are refused before they are decoded.
+        max_mpixels: pages that claim more megapixels are refused before they are decoded; None for
+            ``DEFAULT_MAX_MPIXELS``, and no advice to give the option.
         in_part: of files with more pixels leave the samples in the file where the format allows
             it (TIFF, tiles of JPEG 2000): they are then ``imaging.rows.Rows``, decoded when they
             are asked for.
@@ -112,7 +113,9 @@ def _open(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _decode(file: BinaryIO, path: Path, max_mpixels: float, large: float, make: Make) -> Document:
+def _decode(
+    file: BinaryIO, path: Path, max_mpixels: float | None, large: float, make: Make
+) -> Document:
     head = file.read(16)
     file.seek(0)
     if not head:
@@ -146,7 +149,7 @@ def _disk_failure(error: BaseException) -> OSError | None:
 
 
 _GET_ANOTHER = "get an undamaged copy of the file"
-_READERS: dict[bytes, Callable[[Encoded, float], Document]] = {
+_READERS: dict[bytes, Callable[[Encoded, float | None], Document]] = {
     png.SIGNATURE: png.read,
     b"\xff\xd8\xff": jpeg.read,
     jp2.SIGNATURE: jp2.read,

@@ -47,7 +47,7 @@ class Jp2Boxes:
     lossless: bool
 
 
-def read(encoded: Encoded, max_mpixels: float) -> Document:
+def read(encoded: Encoded, max_mpixels: float | None) -> Document:
     """Read a JP2 file or a bare codestream.
 
     Raises:

@@ -65,7 +65,7 @@ class JpegSegments:
     trailing: int
 
 
-def read(encoded: Encoded, max_mpixels: float) -> Document:
+def read(encoded: Encoded, max_mpixels: float | None) -> Document:
     """Read a JPEG file.
 
     Raises:

@@ -70,7 +70,7 @@ class PngChunks:
         return next((data for found, data in self.chunks if found == name), None)
 
 
-def read(encoded: Encoded, max_mpixels: float) -> Document:
+def read(encoded: Encoded, max_mpixels: float | None) -> Document:
     """Read a PNG file.
 
     Raises:

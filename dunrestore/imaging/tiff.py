@@ -89,14 +89,14 @@ def recognise(head: bytes) -> bool:
 
 def read(
     file: BinaryIO,
-    max_mpixels: float,
+    max_mpixels: float | None,
     in_part: InPart,
 ) -> Document:
     """Read all pages of a TIFF.
 
     Args:
         file: the file.
-        max_mpixels: larger pages are refused.
+        max_mpixels: larger pages are refused, see ``check_size``.
         in_part: for pages that need not be read as a whole; old JPEGs must be, and those with a
             palette, which stay in memory.
 

@@ -40,7 +40,7 @@ def recognise(head: bytes) -> bool:
     return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
 
-def read(encoded: Encoded, max_mpixels: float) -> Document:
+def read(encoded: Encoded, max_mpixels: float | None) -> Document:
     """Read a WebP file.
 
     Raises:

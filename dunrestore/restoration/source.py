@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from dunrestore.errors import UsageError, file_access_error
 from dunrestore.imaging import files
+from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 from dunrestore.imaging.picture import Document, Format
 from dunrestore.imaging.rows import Rows, StoredRows, temporary_rows
 from dunrestore.restoration.jobs import Job
@@ -29,7 +30,7 @@ class FileOptions:
     """Of a TIFF output; None for the input's."""
     overwrite: bool = False
     """Whether an output that exists is replaced."""
-    max_mpixels: float = 2000.0
+    max_mpixels: float = DEFAULT_MAX_MPIXELS
     """Pictures of more million pixels are refused before they are decoded."""
     first_page: bool = False
     """Restore the first page only and leave the others as they are."""

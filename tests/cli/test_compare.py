@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from dunrestore.cli.app import run
@@ -123,6 +124,18 @@ def test_sizes_that_differ_are_an_error(folders, capsys):
     found, err = lines(capsys)
     assert "30x24 pixels, but a.png has 5x7" in err
     assert "psnr" not in found[0]
+
+
+def test_no_option_is_advised_that_there_is_not(folders, tmp_path, capsys):
+    bomb = tmp_path / "bomb.tif"
+    tifffile.imwrite(bomb, np.zeros((1, 1), np.uint8))
+    with tifffile.TiffFile(bomb, mode="r+b") as tif:
+        for name in ("ImageWidth", "ImageLength"):
+            tif.pages[0].tags[name].overwrite(60_000)
+    compared(bomb, folders[1] / "a.png")
+    said = capsys.readouterr().err
+    assert "60000 x 60000 pixels, more than the 2000 megapixels that are allowed" in said
+    assert "--max-image-mpixels" not in said
 
 
 def test_a_mask_adds_the_parts(folders, tmp_path, capsys):

@@ -154,6 +154,13 @@ def test_one_broken_file_does_not_stop_the_rest(mural, tmp_path, capsys):
     assert noise(broken, "-o", tmp_path / "out2", "--gaussian", 8) == 3
 
 
+def test_larger_pictures_are_refused_unless_allowed(mural, tmp_path, capsys):
+    arguments = [mural, "-o", tmp_path / "out.png", "--gaussian", 8, "--max-image-mpixels"]
+    assert noise(*arguments, 0.005) == 3
+    assert "allow it with --max-image-mpixels" in capsys.readouterr().err
+    assert noise(*arguments, 0.006) == 0
+
+
 def test_existing_outputs_are_not_replaced_unasked(mural, tmp_path):
     arguments = [mural, "-o", tmp_path / "out.png", "--gaussian", 8]
     assert noise(*arguments) == 0

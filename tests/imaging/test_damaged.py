@@ -13,6 +13,8 @@ from PIL import Image
 
 from dunrestore.errors import ExitCode, InputError
 from dunrestore.imaging import files
+from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS, check_size
+from dunrestore.restoration.source import FileOptions
 from tests.imaging.others import jp2s, jpegs, png_file, pngs, webps
 from tests.imaging.tiffs import tiffs
 
@@ -113,12 +115,22 @@ def bomb_png(width, height):
 def test_an_absurd_size_is_refused_before_anything_is_decoded(tmp_path):
     path = tmp_path / "bomb.png"
     path.write_bytes(bomb_png(2**31 - 1, 2**31 - 1))
-    with pytest.raises(InputError, match="2147483647 x 2147483647") as caught:
-        files.read(path)
-    assert "--max-image-mpixels" in caught.value.next_step
+    for limit, named in ((DEFAULT_MAX_MPIXELS, True), (None, False)):  # None: there is no option
+        with pytest.raises(InputError, match="2147483647 x 2147483647") as caught:
+            files.read(path, max_mpixels=limit)
+        assert "than the 2000 megapixels" in caught.value.cause
+        assert ("--max-image-mpixels" in caught.value.next_step) == named
     path.write_bytes(bomb_png(20000, 20000))
     with pytest.raises(InputError, match="cut short or damaged"):
         files.read(path)
+
+
+def test_the_limit_is_the_same_with_and_without_an_option():
+    assert FileOptions().max_mpixels == DEFAULT_MAX_MPIXELS
+    for limit in (None, DEFAULT_MAX_MPIXELS):
+        check_size(50_000, 40_000, limit)
+        with pytest.raises(InputError, match="more than the 2000 megapixels"):
+            check_size(50_000, 40_001, limit)
 
 
 def test_the_limit_can_be_lowered_and_raised(tmp_path):
