@@ -26,6 +26,7 @@ import tifffile
 import torch
 from inference import build, mural
 from memory import StandIn, stand_in
+from restoring import Silent
 
 from dunrestore.checkpoints.load import Model, load
 from dunrestore.models import runner
@@ -35,14 +36,6 @@ from dunrestore.restoration.run import BatchOptions, Run
 from dunrestore.restoration.source import FileOptions
 
 SIDE, COLUMNS, ROWS = 1000, 4, 3
-
-
-class Silent:
-    def start_picture(self, name):
-        pass
-
-    def advance(self, advance):
-        pass
 
 
 def paced(pace):

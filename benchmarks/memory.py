@@ -25,14 +25,13 @@ from pathlib import Path
 import numpy as np
 import tifffile
 import torch
+from restoring import restore_file
 from torch import nn
 
 from dunrestore.checkpoints.load import Model, load
 from dunrestore.models.devices import Precision
-from dunrestore.restoration.file import restore_file
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.source import FileOptions
 
 SEGMENT = 512
 
@@ -116,15 +115,14 @@ def measure(
 ) -> dict[str, float]:
     model = stand_in() if model_name is None else load(model_name)
     options = RestoreOptions(device="cpu", precision=precision)
-    file_options = FileOptions(overwrite=True)
     small, large = folder / "small.tif", folder / "large.tif"
     make_picture(small, 0.1)
-    restore_file(Job(small, folder / f"small-out.{kind}"), model, options, file_options)
+    restore_file(Job(small, folder / f"small-out.{kind}"), model, options)
     make_picture(large, megapixels)
     os.sync()  # or writing the picture to the disk would count
     peaks = Peaks()
     start, start_cpu = time.perf_counter(), time.process_time()
-    result = restore_file(Job(large, folder / f"large-out.{kind}"), model, options, file_options)
+    result = restore_file(Job(large, folder / f"large-out.{kind}"), model, options)
     seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     resident, anonymous = peaks.grown()
     return {

@@ -43,13 +43,12 @@ def outside_shares(model: str, side: int, rounds: int) -> dict[str, float]:
     """Share of a restoration that is not spent in the network, by file format."""
     import numpy as np
     from PIL import Image
+    from restoring import restore_file
 
     from dunrestore.checkpoints.load import load
     from dunrestore.models.runner import Runner
-    from dunrestore.restoration.file import restore_file
     from dunrestore.restoration.jobs import Job
     from dunrestore.restoration.options import RestoreOptions
-    from dunrestore.restoration.source import FileOptions
 
     inside = 0.0
     change = Runner.change
@@ -80,9 +79,7 @@ def outside_shares(model: str, side: int, rounds: int) -> dict[str, float]:
                 found = []
                 for _ in range(rounds):
                     inside, begin = 0.0, time.perf_counter()
-                    restore_file(
-                        Job(source, target), loaded, RestoreOptions(), FileOptions(overwrite=True)
-                    )
+                    restore_file(Job(source, target), loaded, RestoreOptions())
                     found.append(1 - inside / (time.perf_counter() - begin))
                 shares[f"share outside the network: {suffix[1:]}"] = min(found)
     finally:

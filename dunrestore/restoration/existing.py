@@ -28,10 +28,8 @@ class Decision:
 
     skip: bool = False
     """It is what is wanted."""
-    overwrite: bool = False
-    """It may be replaced."""
     replaces_sha256: str | None = None
-    """Hash of what will be replaced."""
+    """Hash of what may be replaced."""
 
 
 def refuse_existing(jobs: Sequence[Job]) -> None:
@@ -72,16 +70,16 @@ def decide(
         raise _refused(job.target, "this output exists")
     present = sha256_of(job.target)
     if policy == "overwrite":
-        return Decision(overwrite=True, replaces_sha256=present)
+        return Decision(replaces_sha256=present)
     traces = known.find(job.target, name)
     if traces is None:
         raise _refused(job.target, "this output exists and has no record")
     if present == traces.output_sha256:
         if traces.of_the_same(input_sha256, wanted.model_sha256, wanted.options_sha256):
             return Decision(skip=True)
-        return Decision(overwrite=True, replaces_sha256=present)
+        return Decision(replaces_sha256=present)
     if present == traces.replaces_sha256:  # a run died between the record and the rename
-        return Decision(overwrite=True, replaces_sha256=present)
+        return Decision(replaces_sha256=present)
     raise _refused(job.target, "this output was changed after it was restored")
 
 

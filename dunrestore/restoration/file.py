@@ -1,7 +1,4 @@
-"""Restore one file in three steps: read it, decide what to change, write it with its record.
-
-A run overlaps the steps of neighbouring files; ``restore_file`` takes one file through all three.
-"""
+"""Restore one file, once it is read: decide what to change, write it with its record."""
 
 import os
 import time
@@ -11,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from dunrestore.checkpoints.load import Model
-from dunrestore.checkpoints.record import sha256_of
 from dunrestore.errors import FileAccessError, OutputCheckError
 from dunrestore.imaging import files
 from dunrestore.imaging.rows import any_of
@@ -20,12 +16,11 @@ from dunrestore.provenance.change_map import Change
 from dunrestore.provenance.record import Record
 from dunrestore.restoration import recording
 from dunrestore.restoration.change import Progress
-from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.large import restore_large, streams
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import restore_pages
 from dunrestore.restoration.recording import Work
-from dunrestore.restoration.source import FileOptions, Opened, open_file
+from dunrestore.restoration.source import FileOptions, Opened
 
 
 @dataclass(frozen=True)
@@ -87,38 +82,6 @@ class FileResult:
         )
 
 
-def restore_file(
-    job: Job,
-    model: Model,
-    options: RestoreOptions,
-    file_options: FileOptions,
-    progress: Progress | None = None,
-) -> FileResult:
-    """Restore every page of ``job.source`` into ``job.target``.
-
-    Args:
-        job: where from and where to.
-        model: a restoring model.
-        options: how a picture is restored.
-        file_options: how files are read and written.
-        progress: told of each finished batch of tiles.
-
-    Raises:
-        InputError: the source cannot be read.
-        FileAccessError: the target exists and is not to be replaced, or cannot be written.
-        OutputCheckError: what was written is not what was meant.
-    """
-    start = time.perf_counter()
-    if os.path.lexists(job.target) and not file_options.overwrite:
-        raise FileAccessError(
-            "this output exists", path=job.target, next_step="use --overwrite to replace it"
-        )
-    replaced = sha256_of(job.target) if job.target.exists() else None
-    opened = open_file(job, sha256_of(job.source), file_options, replaced)
-    work = restore_opened(opened, model, options, file_options, progress)
-    return FileResult.of(write_file(work, time.perf_counter() - start))
-
-
 def restore_opened(
     opened: Opened,
     model: Model,
@@ -167,7 +130,7 @@ def write_file(
     start = time.perf_counter() - seconds
     job, document, file_options = work.opened.job, work.opened.document, work.file_options
     changes = work.changes()
-    overwrite = file_options.overwrite or work.opened.replaces_sha256 is not None
+    overwrite = work.opened.replaces_sha256 is not None
     marked, notes = recording.marked_pages(work, changes)
     made: list[Record] = []
 

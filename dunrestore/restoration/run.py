@@ -212,9 +212,8 @@ class Run:
     def _read(self, job: Job) -> Opened | None:
         """The source, or None if the output is there already; in a thread."""
         sha256 = sha256_of(job.source)
-        policy: Policy = "overwrite" if self.file_options.overwrite else self.batch.existing
         wanted, known = self._wanted(job), self._known
-        decision = decide(job, self._name(job.target), sha256, wanted, known, policy)
+        decision = decide(job, self._name(job.target), sha256, wanted, known, self.batch.existing)
         if decision.skip:
             return None
         return open_file(job, sha256, self.file_options, decision.replaces_sha256)

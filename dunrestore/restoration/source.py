@@ -28,8 +28,6 @@ class FileOptions:
     """Format of the output; None for the input's."""
     compression: str | None = None
     """Of a TIFF output; None for the input's."""
-    overwrite: bool = False
-    """Whether an output that exists is replaced."""
     max_mpixels: float = DEFAULT_MAX_MPIXELS
     """Pictures of more million pixels are refused before they are decoded."""
     first_page: bool = False

@@ -7,7 +7,9 @@ import numpy as np
 from PIL import Image
 
 from dunrestore.checkpoints.load import Model
-from dunrestore.cli.app import run
+from dunrestore.cli.app import run as run_command
+from dunrestore.restoration.run import BatchOptions, Run
+from dunrestore.restoration.source import FileOptions
 from tests.restoration.networks import Toy, fill_white
 
 EPOCH = "1700000000"
@@ -22,6 +24,37 @@ def scan(seed=0, height=24, width=32):
     picture = np.random.default_rng(seed).integers(0, 180, (height, width, 3), np.uint8)
     picture[height // 3 : height // 2, width // 4 : width // 2] = 255
     return picture
+
+
+class Told:
+    """Tells a function how far a file has come, and keeps what it raises to stop the run."""
+
+    def __init__(self, progress):
+        self.progress, self.raised = progress, None
+
+    def start_picture(self, name):
+        pass
+
+    def advance(self, advance):
+        try:
+            self.progress(advance)
+        except BaseException as error:
+            self.raised = error
+            raise
+
+
+def restore_file(job, model, options, file_options=None, progress=lambda _: None, existing="abort"):
+    """Restore one file as the command does; its result, or what went wrong."""
+    told = Told(progress)
+    batch = BatchOptions(existing)
+    with Run(model, options, file_options or FileOptions(), batch, None, told) as run:
+        outcomes = list(run.restore([job]))
+    if told.raised is not None:
+        raise told.raised
+    (outcome,) = outcomes
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.result
 
 
 def make_scans(folder, names):
@@ -43,7 +76,7 @@ def use_toy(monkeypatch, model=None):
 def restore(inputs, output, *more):
     """Exit code of the command, on the CPU in float32."""
     arguments = ["restore", str(inputs), "-o", str(output), "-r", "-d", "cpu"]
-    return run([*arguments, "--precision", "fp32", *map(str, more)])
+    return run_command([*arguments, "--precision", "fp32", *map(str, more)])
 
 
 def pictures(folder):

@@ -10,9 +10,10 @@ from dunrestore.imaging import files
 from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture
 from dunrestore.models.edsr import EDSR, EDSRConfig
 from dunrestore.restoration.api import restore
-from dunrestore.restoration.file import FileOptions, restore_file
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.source import FileOptions
+from tests.restoration.batches import restore_file
 from tests.restoration.networks import Toy, fill_white
 
 OPTIONS = RestoreOptions(device="cpu", precision="fp32")
@@ -43,7 +44,7 @@ def test_only_the_loss_changes_and_the_kind_stays(tmp_path, kind, dtype, orienta
     picture, lost = damaged(kind, dtype, orientation)
     files.write(Document((picture,), "tiff"), tmp_path / "in.tif")
     job = Job(tmp_path / "in.tif", tmp_path / "new" / "out.tif")
-    result = restore_file(job, toy_model(), OPTIONS, FileOptions())
+    result = restore_file(job, toy_model(), OPTIONS)
     (page,) = files.read(job.target).pages
     assert page.samples.dtype == dtype
     assert page.encoding == picture.encoding
@@ -71,7 +72,7 @@ def test_a_palette_stays_a_palette(tmp_path):
     flat = Image.fromarray(picture.samples).quantize(64)
     flat.save(tmp_path / "in.png")
     job = Job(tmp_path / "in.png", tmp_path / "out.png")
-    restore_file(job, toy_model(), OPTIONS, FileOptions())
+    restore_file(job, toy_model(), OPTIONS)
     with Image.open(tmp_path / "in.png") as before, Image.open(tmp_path / "out.png") as after:
         assert after.mode == "P"
         old, new = (np.asarray(image.convert("RGB")) for image in (before, after))
@@ -84,7 +85,7 @@ def test_an_undamaged_jpeg_is_copied_byte_for_byte(tmp_path):
     picture, _ = damaged("rgb", np.uint8)
     Image.fromarray(picture.samples).save(tmp_path / "in.jpg", quality=80)
     job = Job(tmp_path / "in.jpg", tmp_path / "out.jpg")
-    result = restore_file(job, toy_model(lambda x: x), OPTIONS, FileOptions())
+    result = restore_file(job, toy_model(lambda x: x), OPTIONS)
     assert job.target.read_bytes() == job.source.read_bytes()
     assert result.changed_percent == 0
 
@@ -92,9 +93,7 @@ def test_an_undamaged_jpeg_is_copied_byte_for_byte(tmp_path):
 def test_the_name_of_the_output_chooses_its_format(tmp_path):
     picture, _ = damaged("rgb", np.uint8)
     Image.fromarray(picture.samples).save(tmp_path / "in.png")
-    restore_file(
-        Job(tmp_path / "in.png", tmp_path / "out.tif"), toy_model(), OPTIONS, FileOptions()
-    )
+    restore_file(Job(tmp_path / "in.png", tmp_path / "out.tif"), toy_model(), OPTIONS)
     assert files.read(tmp_path / "out.tif").format == "tiff"
     with pytest.raises(UsageError, match="the name asks for png"):
         restore_file(
@@ -112,10 +111,10 @@ def test_an_existing_output_is_not_touched_unless_asked(tmp_path):
     job.target.write_bytes(b"precious")
     network = toy_model()
     with pytest.raises(FileAccessError, match="exists"):
-        restore_file(job, network, OPTIONS, FileOptions())
+        restore_file(job, network, OPTIONS)
     assert job.target.read_bytes() == b"precious"
     assert network.network.shapes == []
-    restore_file(job, network, OPTIONS, FileOptions(overwrite=True))
+    restore_file(job, network, OPTIONS, existing="overwrite")
     assert files.read(job.target).pages[0].samples.shape == (40, 56, 3)
 
 

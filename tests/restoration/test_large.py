@@ -35,12 +35,11 @@ from dunrestore.models.hinet import HINet, HINetConfig
 from dunrestore.provenance import record
 from dunrestore.restoration import change, masks, source, work_folder
 from dunrestore.restoration import large as large_module
-from dunrestore.restoration.file import restore_file
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.observer import LOOKING
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.source import FileOptions
-from tests.restoration.batches import EPOCH, toy_model, use_toy
+from tests.restoration.batches import EPOCH, restore_file, toy_model, use_toy
 from tests.restoration.networks import Toy, fill_white
 
 ROOT = Path(__file__).parents[2]
@@ -590,9 +589,8 @@ def test_tiff_and_png_are_written_with_little_memory(monkeypatch, tmp_path, suff
 
 CHILD = """
 import os, sys
-from tests.restoration.batches import toy_model
+from tests.restoration.batches import restore_file, toy_model
 from dunrestore.restoration import source
-from dunrestore.restoration.file import restore_file
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.source import FileOptions

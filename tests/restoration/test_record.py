@@ -14,10 +14,10 @@ from PIL import Image, TiffImagePlugin
 from dunrestore.errors import ExitCode, OutputCheckError
 from dunrestore.imaging import files, xmp
 from dunrestore.provenance import premis, record
-from dunrestore.restoration.file import FileOptions, restore_file
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
-from tests.restoration.batches import restore, scan, toy_model, use_toy
+from dunrestore.restoration.source import FileOptions
+from tests.restoration.batches import restore, restore_file, scan, toy_model, use_toy
 
 OPTIONS = RestoreOptions(device="cpu", precision="fp32")
 EVERYWHERE = RestoreOptions(device="cpu", precision="fp32", preserve="never")
@@ -33,13 +33,21 @@ def fill_nearly_white(x):
     return torch.where((x > 0.9).all(dim=1, keepdim=True), 0.4, x)
 
 
-def restored(tmp_path, name="in.png", out="out.png", function=None, options=OPTIONS, **how):
+def restored(
+    tmp_path,
+    name="in.png",
+    out="out.png",
+    function=None,
+    options=OPTIONS,
+    existing="abort",
+    **how,
+):
     source = tmp_path / name
     if not source.exists():
         Image.fromarray(scan()).save(source, quality=95)
     job = Job(source, tmp_path / out)
     model = toy_model(function or fill_nearly_white)
-    result = restore_file(job, model, options, FileOptions(**how))
+    result = restore_file(job, model, options, FileOptions(**how), existing=existing)
     sidecar = record.path_of(job.target)
     values = json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.exists() else None
     return job, result, values
@@ -78,7 +86,7 @@ def test_the_record_says_what_was_done(tmp_path):
 def test_no_sidecar_takes_an_older_one_away(tmp_path):
     job, _, _ = restored(tmp_path)
     assert record.path_of(job.target).exists()
-    _, _, values = restored(tmp_path, sidecar=False, overwrite=True)
+    _, _, values = restored(tmp_path, sidecar=False, existing="overwrite")
     assert values is None
 
 
@@ -87,7 +95,7 @@ def test_an_output_that_is_replaced_is_named(tmp_path):
     assert values["output"]["replaces_sha256"] is None
     old = sha256(job.target)
     darker = {"function": lambda x: x * 0.9, "options": EVERYWHERE}
-    _, _, values = restored(tmp_path, overwrite=True, **darker)
+    _, _, values = restored(tmp_path, existing="overwrite", **darker)
     assert values["output"]["replaces_sha256"] == old == first.output_sha256
 
 

@@ -14,12 +14,18 @@ from dunrestore.models.measurements import Speed
 from dunrestore.restoration import change, estimate
 from dunrestore.restoration.change import common_tile, propose
 from dunrestore.restoration.estimate import PlannedFile
-from dunrestore.restoration.file import restore_file
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.source import FileOptions
 from dunrestore.restoration.stages import Stopped
-from tests.restoration.batches import make_scans, pictures, restore, toy_model, use_toy
+from tests.restoration.batches import (
+    make_scans,
+    pictures,
+    restore,
+    restore_file,
+    toy_model,
+    use_toy,
+)
 from tests.restoration.networks import Toy, blur, fill_white
 from tests.restoration.test_large import (
     HINET,
