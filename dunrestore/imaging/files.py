@@ -21,6 +21,7 @@ from dunrestore.imaging.atomic import write_atomically
 from dunrestore.imaging.encoded import Encoded, read_encoded
 from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.limits import check_sides
+from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Format, Picture, Samples
 from dunrestore.imaging.rows import Make, temporary_room
 from dunrestore.imaging.tiff_rows import TiffRows
@@ -212,7 +213,8 @@ def write(
             return
         if len(document.pages) > 1:
             lost.append("further pages")
-        lost.extend(_WRITERS[kind](file, _in_memory(first) if in_part else first))
+        picture, grown = _plain(_in_memory(first) if in_part else first, kind)
+        lost.extend((*grown, *_WRITERS[kind](file, picture)))
 
     def check(unfinished: Path) -> None:
         large = 0 if in_part else None
@@ -231,6 +233,23 @@ def write(
 
     write_atomically(path, encode, check=check, overwrite=overwrite)
     return Written(path, kind, tuple(dict.fromkeys(lost)), notes)
+
+
+def _plain(picture: Picture, kind: Format) -> tuple[Picture, list[str]]:
+    """A palette as RGB and a negative as a positive where the format holds none, and what is lost.
+
+    Not for PNG, which holds palettes, nor negatives for JPEG and WebP, which turn what they have
+    reduced: a copy before that would be more than ``room_to_write`` counts with.
+    """
+    encoding = picture.encoding
+    if encoding.palette is not None and kind != "png":
+        return expanded(picture), ["palette (written as RGB)"]
+    if encoding.white_is_zero and kind in ("png", "jp2"):
+        samples = picture.samples.copy()
+        np.subtract(encoding.maximum, samples[..., :1], out=samples[..., :1])
+        encoding = replace(encoding, white_is_zero=False)
+        picture = replace(picture, samples=samples, encoding=encoding)
+    return picture, []
 
 
 def _recompressed(document: Document, kind: Format) -> tuple[str, ...]:

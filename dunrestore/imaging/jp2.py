@@ -19,7 +19,6 @@ from dunrestore.imaging.exif import orientation_of, resolution_of
 from dunrestore.imaging.jp2_rows import Jp2Rows
 from dunrestore.imaging.jp2_tiles import find_tiles
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
-from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Encoding, Kind, Metadata, Picture, Resolution
 from dunrestore.imaging.pixels import as_samples
 from dunrestore.imaging.rows import Rows
@@ -214,30 +213,23 @@ def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
 
     Args:
         file: an empty file to write to.
-        picture: what to write.
+        picture: what to write; no palette, no negative.
 
     Returns:
         What could not be kept, in words.
     """
-    lost: list[str] = []
-    if picture.encoding.palette is not None:
-        picture = expanded(picture)
-        lost.append("palette (written as RGB)")
-    samples, encoding = picture.samples, picture.encoding
-    if encoding.white_is_zero:
-        samples = np.concatenate([encoding.maximum - samples[..., :1], samples[..., 1:]], 2)
+    samples = picture.samples
     array = np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples)
     stream = bytes(
         imagecodecs.jpeg2k_encode(array, level=0, reversible=True, codecformat="j2k", mct=False)
     )
     source = picture.source
     if isinstance(source, Jp2Boxes) and not source.boxes:
-        missing = ["XMP"] if picture.metadata.xmp is not None else []
         file.write(stream)
-        return (*lost, *missing)
+        return ("XMP",) if picture.metadata.xmp is not None else ()
     boxes = _source_boxes(source, picture) if isinstance(source, Jp2Boxes) else _new_boxes(picture)
     file.write(_assembled([(n, stream if n == b"jp2c" else b) for n, b in boxes]))
-    return tuple(lost)
+    return ()
 
 
 def _source_boxes(source: Jp2Boxes, picture: Picture) -> list[Box]:

@@ -21,7 +21,6 @@ from dunrestore.imaging import photoshop
 from dunrestore.imaging.encoded import Encoded
 from dunrestore.imaging.exif import orientation_of, resolution_of
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
-from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture, Resolution
 from dunrestore.imaging.pixels import as_samples, to_eight_bits
 
@@ -230,15 +229,12 @@ def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
 
     Args:
         file: an empty file to write to.
-        picture: what to write.
+        picture: what to write; no palette.
 
     Returns:
         What could not be kept, in words.
     """
     lost: list[str] = []
-    if picture.encoding.palette is not None:
-        picture = expanded(picture)
-        lost.append("palette (written as RGB)")
     samples, encoding = picture.samples, picture.encoding
     if encoding.extra:
         lost.append("alpha")

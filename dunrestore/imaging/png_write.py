@@ -36,7 +36,7 @@ def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
 
     Args:
         file: an empty file to write to.
-        picture: what to write.
+        picture: what to write; no negative.
 
     Returns:
         What could not be kept, in words.
@@ -49,8 +49,6 @@ def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
     if encoding.extra > 1:
         samples = samples[..., : encoding.channels + 1]
         lost.append("channels beyond alpha")
-    if encoding.white_is_zero:
-        samples = np.concatenate([encoding.maximum - samples[..., :1], samples[..., 1:]], 2)
     chunks = _source_chunks(picture) or _new_chunks(picture)
     header = chunks[0][1][:12] + b"\0"  # not interlaced
     at = [name for name, _ in chunks].index(b"IDAT")

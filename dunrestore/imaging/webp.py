@@ -16,7 +16,6 @@ from dunrestore.errors import InputError
 from dunrestore.imaging.encoded import Encoded
 from dunrestore.imaging.exif import block_of, orientation_of, resolution_of
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
-from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture
 from dunrestore.imaging.pixels import as_samples, to_eight_bits
 
@@ -118,17 +117,13 @@ def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
 
     Args:
         file: an empty file to write to.
-        picture: what to write.
+        picture: what to write; no palette.
 
     Returns:
         What could not be kept, in words.
     """
-    lost: list[str] = []
     height, width = picture.samples.shape[:2]
-    if picture.encoding.palette is not None:
-        picture = expanded(picture)
-        lost.append("palette (written as RGB)")
-    samples, grown = _as_rgb(picture)
+    samples, lost = _as_rgb(picture)
     whole = bytes(imagecodecs.webp_encode(samples, lossless=True, level=50, method=2))
     image = next(whole[start:end] for name, start, end in _places(whole) if name == b"VP8L")
     before, after = _around(picture)
@@ -138,7 +133,7 @@ def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
     sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     extended = (b"VP8X", bytes([flags, 0, 0, 0]) + sides)
     file.write(_assembled([extended, *before, (b"VP8L", image), *after]))
-    return (*lost, *grown)
+    return tuple(lost)
 
 
 def _as_rgb(picture: Picture) -> tuple[Any, list[str]]:
