@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dunrestore import limits
-from dunrestore.checkpoints.store import cache_folder
 from dunrestore.diagnosis.findings import Finding
-from dunrestore.models import measurements
 
 UNITS = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_bf16", "asimd", "sve", "bf16")
 """Units that a network's speed depends on, as the system calls them."""
@@ -17,6 +15,8 @@ UNITS = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_bf16", "asimd", "
 
 def devices() -> Iterator[Finding]:
     """The processor and every GPU."""
+    from dunrestore.models import measurements
+
     name, units = measurements.processor()
     useful = [unit for unit in UNITS if unit in units]
     cores = os.cpu_count() or 0
@@ -58,6 +58,9 @@ def memory() -> Iterator[Finding]:
 
 def cache(cache_dir: Path | None) -> Iterator[Finding]:
     """The folders of models and measurements, what they hold, and whether one may write."""
+    from dunrestore.checkpoints.store import cache_folder
+    from dunrestore.models import measurements
+
     path = measurements.measurements_path()
     for name, folder in (("models", cache_folder(cache_dir)), ("measurements", path.parent)):
         wanted = folder

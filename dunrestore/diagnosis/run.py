@@ -1,8 +1,12 @@
-"""All checks in order, each isolated from the others."""
+"""All checks in order, each isolated from the others.
+
+They import libraries only when they run: where one is broken, importing is what fails.
+"""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from dunrestore.diagnosis import machine, models, software
 from dunrestore.diagnosis.findings import Finding, isolated
 from dunrestore.errors import ExitCode
 
@@ -16,13 +20,13 @@ def diagnose(default: str, cache_dir: Path | None, seconds: float | None) -> lis
         seconds: that measuring speeds may take, about; None shows stored ones.
     """
     checks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
-        ("versions", _versions),
-        ("devices", _devices),
-        ("memory", _memory),
-        ("cache", lambda: _cache(cache_dir)),
-        ("models", lambda: _models(default, cache_dir)),
-        ("speed", lambda: _speeds(default, cache_dir, seconds)),
-        ("extras", _extras),
+        ("versions", software.versions),
+        ("devices", machine.devices),
+        ("memory", machine.memory),
+        ("cache", lambda: machine.cache(cache_dir)),
+        ("models", lambda: models.models(default, cache_dir)),
+        ("speed", lambda: models.speeds(default, cache_dir, seconds)),
+        ("extras", software.extras),
     ]
     return [finding for section, check in checks for finding in isolated(section, check)]
 
@@ -33,48 +37,3 @@ def exit_code(findings: list[Finding]) -> ExitCode:
     if not broken:
         return ExitCode.OK
     return ExitCode.MODEL if set(broken) == {"models"} else ExitCode.CONFIG
-
-
-# Imported inside the checks: where a library is broken, importing is what fails.
-
-
-def _versions() -> Iterable[Finding]:
-    from dunrestore.diagnosis.software import versions
-
-    return versions()
-
-
-def _devices() -> Iterable[Finding]:
-    from dunrestore.diagnosis.machine import devices
-
-    return devices()
-
-
-def _memory() -> Iterable[Finding]:
-    from dunrestore.diagnosis.machine import memory
-
-    return memory()
-
-
-def _cache(cache_dir: Path | None) -> Iterable[Finding]:
-    from dunrestore.diagnosis.machine import cache
-
-    return cache(cache_dir)
-
-
-def _models(default: str, cache_dir: Path | None) -> Iterable[Finding]:
-    from dunrestore.diagnosis.models import models
-
-    return models(default, cache_dir)
-
-
-def _speeds(default: str, cache_dir: Path | None, seconds: float | None) -> Iterable[Finding]:
-    from dunrestore.diagnosis.models import speeds
-
-    return speeds(default, cache_dir, seconds)
-
-
-def _extras() -> Iterable[Finding]:
-    from dunrestore.diagnosis.software import extras
-
-    return extras()

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 
 import pytest
 
@@ -36,6 +37,17 @@ def test_json_alone_stands_on_stdout(capsys, tmp_path):
     keys = {"section", "name", "value", "state", "advice", "data"}
     assert all(set(finding) == keys for finding in told["findings"])
     assert {"arin", "hinet-db"} <= {f["name"] for f in told["findings"] if f["section"] == "models"}
+
+
+def test_no_library_is_imported_before_the_checks_run():
+    libraries = {"torch", "numpy", "platformdirs", "filelock", "psutil"}
+    asked = f"""
+import sys
+import dunrestore.diagnosis.run
+print(*({libraries!r} & {{*sys.modules}}))
+"""
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize("module", ["torch", "tifffile"])
