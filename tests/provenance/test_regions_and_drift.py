@@ -66,6 +66,15 @@ def test_drift_is_the_mean_of_ciede2000():
     assert drift.differing_percent > 99
 
 
+def test_where_no_patch_is_sound_by_half_its_pixels_count():
+    before, _ = pictures()
+    after = (before * np.float32(0.9)).astype(np.float32)
+    sound = np.zeros((40, 50), bool)
+    sound[::2, ::2] = True
+    drift = colour_drift(before, after, sound)
+    assert drift.patches == drift.mean > 1
+
+
 def test_noise_is_no_drift_of_the_patches_but_a_cast_is():
     rng = np.random.default_rng(1)
     before = np.full((64, 64, 3), 0.5, np.float32)

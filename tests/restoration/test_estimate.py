@@ -2,19 +2,25 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from dunrestore.imaging import files
+from dunrestore.imaging.picture import Document, Encoding, Picture
 from dunrestore.models import measurements
 from dunrestore.models.measurements import Speed
 from dunrestore.restoration import estimate as module
+from dunrestore.restoration import source
 from dunrestore.restoration.estimate import estimate, plan_files
 from dunrestore.restoration.jobs import Job
+from dunrestore.restoration.large import work_bytes
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.speed import hardware, stored_speed
 from tests.restoration.batches import toy_model
 
+ENCODINGS = {1: Encoding("grey"), 3: Encoding("rgb"), 4: Encoding("rgb", extra=1)}
 CPU = RestoreOptions(device="cpu", precision="fp32")
 
 
@@ -22,9 +28,9 @@ CPU = RestoreOptions(device="cpu", precision="fp32")
 def planned(tmp_path, monkeypatch):
     monkeypatch.setenv("DUNRESTORE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(module, "processor_share", lambda: 1.0)
-    source = tmp_path / "a.png"
-    Image.new("RGB", (960, 480)).save(source)
-    return plan_files([Job(source, tmp_path / "b.png")], "abort")
+    path = tmp_path / "a.png"
+    Image.new("RGB", (960, 480)).save(path)
+    return plan_files([Job(path, tmp_path / "b.png")], "abort")
 
 
 def keep(model, rate):
@@ -32,6 +38,17 @@ def keep(model, rate):
     threads = torch.get_num_threads()
     speed = Speed("toy", model.sha256, "cpu", name, "float32", 192, rate, "2026-11-01T00:00:00")
     measurements.store_speeds(threads, [speed])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_disk_space_is_counted_by_the_bytes_of_a_pixel(tmp_path, monkeypatch, dtype, channels):
+    monkeypatch.setattr(source, "IN_MEMORY", 20 * 30 - 1)
+    page = Picture(np.zeros((20, 30, channels), dtype), ENCODINGS[channels])
+    files.write(Document((page,), "tiff"), tmp_path / "a.tif")
+    (planned,) = plan_files([Job(tmp_path / "a.tif", tmp_path / "b.tif")], "abort")
+    needed = work_bytes(20 * 30, 20 * 30 * channels * np.dtype(dtype).itemsize)
+    assert planned.work_bytes == needed
 
 
 def test_the_stored_speed_counts_for_all_tiles(planned, monkeypatch):

@@ -47,6 +47,17 @@ def test_only_noise_that_the_network_removes_makes_a_scan_noisy():
     assert not is_noisy(clean + noise, -noise, none + 1)
 
 
+def test_a_tenth_must_be_sound_to_tell():
+    noise = RNG(6).normal(0, 16 / 255, (160, 160, 3)).astype(np.float32)
+    weight = np.ones((160, 160), np.float32)
+    assert not is_noisy(0.5 + noise, -noise, weight)
+    weight[:16, :144] = 0  # 9 %
+    assert noise_level(0.5 + noise, weight) > 14
+    assert not is_noisy(0.5 + noise, -noise, weight)
+    weight[16:32, :32] = 0  # 11 %
+    assert is_noisy(0.5 + noise, -noise, weight)
+
+
 def test_a_model_that_takes_texture_away_with_the_noise_does_not_clean():
     rng = RNG(5)
     noise = rng.normal(0, 10 / 255, (64, 64, 3)).astype(np.float32)
