@@ -51,19 +51,23 @@ def outside_shares(model: str, side: int, rounds: int) -> dict[str, float]:
     from dunrestore.restoration.options import RestoreOptions
 
     inside = 0.0
-    change = Runner.change
+    steps = {name: getattr(Runner, name) for name in ("look", "compute")}
 
-    def timed(self, tiles):
-        nonlocal inside
-        begin = time.perf_counter()
-        try:
-            return change(self, tiles)
-        finally:
-            inside += time.perf_counter() - begin
+    def timed(step):
+        def call(self, *arguments):
+            nonlocal inside
+            begin = time.perf_counter()
+            try:
+                return step(self, *arguments)
+            finally:
+                inside += time.perf_counter() - begin
+
+        return call
 
     loaded = load(model)
     shares: dict[str, float] = {}
-    Runner.change = timed
+    for name, step in steps.items():
+        setattr(Runner, name, timed(step))
     try:
         with tempfile.TemporaryDirectory() as folder:
             rng = np.random.default_rng(0)
@@ -80,10 +84,13 @@ def outside_shares(model: str, side: int, rounds: int) -> dict[str, float]:
                 for _ in range(rounds):
                     inside, begin = 0.0, time.perf_counter()
                     restore_file(Job(source, target), loaded, RestoreOptions())
+                    if not inside:
+                        raise SystemExit("the network was not seen at work")
                     found.append(1 - inside / (time.perf_counter() - begin))
                 shares[f"share outside the network: {suffix[1:]}"] = min(found)
     finally:
-        Runner.change = change
+        for name, step in steps.items():
+            setattr(Runner, name, step)
     return shares
 
 
