@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import simplejpeg
-from PIL import Image, JpegImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin
 
 from dunrestore.errors import InputError
 from dunrestore.imaging import photoshop
@@ -261,14 +261,18 @@ def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
 
 
 def _encode(image: Image.Image, source: JpegSegments | None) -> bytes:
+    options: dict[str, Any] = {"quality": _QUALITY, "subsampling": 0}
+    if source is not None:
+        options = {"progressive": source.progressive, "keep_rgb": source.rgb}
+        options["qtables"] = [list(table) for table in source.tables]
+        if image.mode == "RGB":
+            options["subsampling"] = max(source.subsampling, 0)
+    # Pillow's encoder fails where a file has more bytes than pixels, as with grain and fine tables.
+    # Not set back: several threads may encode.
+    room = 2 * image.width * image.height * len(image.getbands())
+    ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, room)
     buffer = io.BytesIO()
-    if source is None:
-        image.save(buffer, "JPEG", quality=_QUALITY, subsampling=0, optimize=True)
-        return buffer.getvalue()
-    options: dict[str, Any] = {"progressive": source.progressive, "keep_rgb": source.rgb}
-    if image.mode == "RGB":
-        options["subsampling"] = max(source.subsampling, 0)
-    image.save(buffer, "JPEG", qtables=[list(t) for t in source.tables], optimize=True, **options)
+    image.save(buffer, "JPEG", optimize=True, **options)
     return buffer.getvalue()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, JpegImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin
 
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels
@@ -81,6 +81,22 @@ def test_a_jpeg_keeps_segments_tables_and_subsampling(tmp_path, data):
     again = files.read(tmp_path / "out")
     shown, before = again.pages[0].samples, document.pages[0].samples
     assert abs(shown.mean() - before.mean()) < 8
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_of_more_bytes_than_pixels_is_written(tmp_path, monkeypatch, progressive):
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(ImageFile, "MAXBLOCK", 1 << 20)  # or the source could not be written
+    grain = Image.fromarray(rng.integers(0, 256, (300, 400, 3), np.uint8))
+    source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
+    grain.save(source, quality=100, subsampling=0, progressive=progressive)
+    assert source.stat().st_size > 2 * 300 * 400
+    monkeypatch.setattr(ImageFile, "MAXBLOCK", 1 << 16)  # as it is in a new process
+    files.write(files.read(source), target)
+    with Image.open(source) as before, Image.open(target) as after:
+        assert abs(np.asarray(after).astype(int) - np.asarray(before)).max() <= 4
+        assert after.info.get("progressive", 0) == progressive
+        assert after.quantization == before.quantization
 
 
 @QUICK
