@@ -89,7 +89,8 @@ def make_case(source: Source, block: Block, protocol: Protocol) -> Case:
     damaged, added = degrade_samples(given, recipe, rng)
     if recipe.damages or source.input is None:
         mask = added if mask is None else mask | added
-    from_jpeg = source.input is not None and source.input.suffix.lower() in (".jpg", ".jpeg")
+    suffix = "" if source.input is None else source.input.suffix.lower()
+    from_jpeg = suffix in (".jpg", ".jpeg", ".jpe")
     noisy = from_jpeg or recipe.gaussian[1] > 0 or recipe.jpeg is not None
     return Case(source.name, truth, np.asarray(damaged, dtype=np.uint8), mask, noisy)
 

@@ -1,12 +1,10 @@
 """Pictures of two folders that belong together, by name and never by order."""
 
-import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dunrestore.errors import InputError, NothingToDoError
-from dunrestore.restoration.jobs import IMAGE_SUFFIXES
+from dunrestore.imaging.folders import by_name, pictures_in
 
 
 @dataclass(frozen=True)
@@ -52,9 +50,9 @@ def pair_up(pictures: Path, truths: Path, masks: Path | None = None, suffix: str
     if not pictures.is_dir():
         return Pairing((Pair(truths.stem, pictures, truths, masks),), ())
     left_out: list[str] = []
-    ours = _by_name(pictures, left_out, suffix)
-    theirs = _by_name(truths, left_out)
-    marks = _by_name(masks, left_out) if masks is not None else {}
+    ours = _unique(pictures, left_out, suffix)
+    theirs = _unique(truths, left_out)
+    marks = _unique(masks, left_out) if masks is not None else {}
     left_out += [
         f"{ours[name]}: no picture of that name in {truths}" for name in ours.keys() - theirs.keys()
     ]
@@ -72,23 +70,9 @@ def pair_up(pictures: Path, truths: Path, masks: Path | None = None, suffix: str
     return Pairing(pairs, tuple(sorted(left_out)))
 
 
-def _by_name(folder: Path, left_out: list[str], suffix: str = "") -> dict[str, Path]:
+def _unique(folder: Path, left_out: list[str], suffix: str = "") -> dict[str, Path]:
     """Pictures by relative path without extension; two of one name are both left out."""
-    found: dict[str, Path] = {}
-    twice: set[str] = set()
-    for path in _pictures(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        # Disks disagree about how accents are composed.
-        name = unicodedata.normalize("NFC", name).removesuffix(suffix)
-        if name in found:
-            twice.add(name)
-            left_out.append(f"{path}: {found[name].name} has the same name")
-        else:
-            found[name] = path
-    return {name: path for name, path in found.items() if name not in twice}
-
-
-def _pictures(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-            yield path
+    found = by_name(pictures_in(folder), folder, suffix)
+    for first, *others in found.values():
+        left_out += [f"{path}: {first.name} has the same name" for path in others]
+    return {name: paths[0] for name, paths in found.items() if len(paths) == 1}

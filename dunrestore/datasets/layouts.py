@@ -9,11 +9,11 @@ Three layouts are known:
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from dunrestore.errors import InputError, file_access_error
+from dunrestore.imaging.folders import by_name, name_of, pictures_in
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".jp2", ".webp"})
 INPUTS = ("input", "inputs", "lq", "damaged", "masked")
 TARGETS = ("target", "targets", "gt", "clean", "ground_truth", "hq")
 MASKS = ("mask", "masks")
@@ -85,11 +85,9 @@ def _recognise(folder: Path, part: str) -> Listing:
     targets, inputs = _first(folder, TARGETS), _first(folder, INPUTS)
     if targets is not None and inputs is not None:
         return _paired(inputs, targets, _first(folder, MASKS))
-    clean = _pictures(targets or folder)
-    unique, left_out = _by_name(clean, targets or folder)
-    return Listing(
-        "clean", tuple(Pair(name, path) for name, path in sorted(unique.items())), left_out
-    )
+    clean, left_out = _first_by_name(targets or folder)
+    pairs = tuple(Pair(name, path) for name, path in sorted(clean.items()))
+    return Listing("clean", pairs, tuple(left_out))
 
 
 def _challenge(damaged: Path, clean: Path) -> Listing:
@@ -97,25 +95,25 @@ def _challenge(damaged: Path, clean: Path) -> Listing:
     masks: dict[str, Path] = {}
     left_out: list[LeftOut] = []
     for path in _pictures(damaged):
-        stem = path.stem
+        stem = name_of(PurePath(path.name))
         if stem.endswith("_masked"):
             inputs[stem.removesuffix("_masked")] = path
         elif stem.endswith("_mask"):
             masks[stem.removesuffix("_mask")] = path
         else:
             left_out.append(LeftOut(path, "is neither NAME_masked nor NAME_mask"))
-    return _match("challenge", inputs, _by_name(_pictures(clean), clean)[0], masks, left_out)
+    return _match("challenge", inputs, _first_by_name(clean)[0], masks, left_out)
 
 
 def _paired(inputs: Path, targets: Path, masks: Path | None) -> Listing:
-    found, left_out = _by_name(_pictures(inputs), inputs)
-    clean, more = _by_name(_pictures(targets), targets)
+    found, left_out = _first_by_name(inputs)
+    clean, more = _first_by_name(targets)
     left_out += more
     masked: dict[str, Path] = {}
     if masks is not None:
-        masked, more = _by_name(_pictures(masks), masks)
+        masked, more = _first_by_name(masks)
         left_out += more
-    return _match("paired", found, clean, masked, list(left_out))
+    return _match("paired", found, clean, masked, left_out)
 
 
 def _match(
@@ -149,20 +147,20 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    return sorted(
-        p for p in found if not any(part[0] == "." for part in p.relative_to(folder).parts)
-    )
+    """Without those that are hidden, or in a hidden folder."""
+    return [
+        path
+        for path in pictures_in(folder)
+        if not any(part[0] == "." for part in path.relative_to(folder).parts)
+    ]
 
 
-def _by_name(paths: list[Path], root: Path) -> tuple[dict[str, Path], tuple[LeftOut, ...]]:
-    """Files by their path below ``root`` without the suffix; two of one name are one too many."""
-    named: dict[str, Path] = {}
-    left_out: list[LeftOut] = []
-    for path in paths:
-        name = path.relative_to(root).with_suffix("").as_posix()
-        if name in named:
-            left_out.append(LeftOut(path, f"has the same name as {named[name].name}"))
-        else:
-            named[name] = path
-    return named, tuple(left_out)
+def _first_by_name(folder: Path) -> tuple[dict[str, Path], list[LeftOut]]:
+    """Pictures by name; of two with one name the first, and the other is left out."""
+    named = by_name(_pictures(folder), folder)
+    left_out = [
+        LeftOut(path, f"has the same name as {first.name}")
+        for first, *others in named.values()
+        for path in others
+    ]
+    return {name: paths[0] for name, paths in named.items()}, left_out

@@ -35,7 +35,10 @@ SUFFIXES: dict[str, Format] = {
     ".jp2": "jp2",
     ".webp": "webp",
 }
-"""Formats by file name suffix, in lower case."""
+"""Formats that can be asked for by file name suffix, in lower case."""
+
+IMAGE_SUFFIXES = frozenset({*SUFFIXES, ".jpe", ".j2k", ".j2c"})
+"""What files that are taken for pictures are called, in lower case."""
 
 _SUPPORTED = "TIFF, PNG, JPEG, JPEG 2000 and WebP"
 _OTHERS = {

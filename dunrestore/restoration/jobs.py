@@ -8,13 +8,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dunrestore.errors import InputError, NothingToDoError, UsageError, file_access_error
+from dunrestore.imaging.files import IMAGE_SUFFIXES
 from dunrestore.provenance import change_map, record
 
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".jp2", ".j2k", ".j2c", ".webp"}
-)
 DEFAULT_SUFFIX = "-restored"
 
 _EXTENSIONS = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "jp2": ".jp2", "webp": ".webp"}

@@ -1,6 +1,5 @@
 """Masks that the user gives: where pictures are known to be lost."""
 
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -10,10 +9,11 @@ import numpy as np
 
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels
+from dunrestore.imaging.folders import by_name, name_of, pictures_in
 from dunrestore.imaging.picture import Document, Picture
 from dunrestore.imaging.rows import Make, Rows, TurnedRows, bands
 from dunrestore.imaging.segments import SegmentRows
-from dunrestore.restoration.jobs import IMAGE_SUFFIXES, Job
+from dunrestore.restoration.jobs import Job
 
 
 def with_masks(jobs: Sequence[Job], masks: Path) -> list[Job]:
@@ -37,7 +37,7 @@ def with_masks(jobs: Sequence[Job], masks: Path) -> list[Job]:
                 next_step="give a folder of masks that have the pictures' names",
             )
         return [replace(jobs[0], mask=masks)]
-    there = _by_name(masks)
+    there = by_name(pictures_in(masks), masks)
     found = [replace(job, mask=_mask_of(job, there, masks)) for job in jobs]
     takers: dict[Path, Job] = {}
     for job in found:
@@ -52,25 +52,11 @@ def with_masks(jobs: Sequence[Job], masks: Path) -> list[Job]:
     return found
 
 
-def _by_name(masks: Path) -> dict[str, list[Path]]:
-    """Masks by their path in the folder without extension."""
-    there: dict[str, list[Path]] = {}
-    for path in sorted(masks.rglob("*")):
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-            there.setdefault(_normal(path.relative_to(masks).with_suffix("")), []).append(path)
-    return there
-
-
-def _normal(path: PurePath) -> str:
-    # Disks disagree about how accents are composed.
-    return unicodedata.normalize("NFC", path.as_posix())
-
-
 def _mask_of(job: Job, there: Mapping[str, list[Path]], masks: Path) -> Path:
     """The mask that shares most of the end of the picture's path."""
-    parts = job.source.with_suffix("").parts
+    parts = job.source.parts
     for start in range(len(parts)):
-        found = there.get(_normal(PurePath(*parts[start:])), [])
+        found = there.get(name_of(PurePath(*parts[start:])), [])
         if len(found) == 1:
             return found[0]
         if found:

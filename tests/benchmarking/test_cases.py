@@ -104,14 +104,15 @@ def test_pairs_keep_their_own_damage_and_mask(tmp_path):
     assert not np.array_equal(noisy.damaged, case.damaged)
 
 
-def test_pairs_without_masks_have_an_unknown_mask_and_must_be_of_one_size(tmp_path):
-    paint(tmp_path / "lq" / "x.jpg")
+@pytest.mark.parametrize("name", ["x.jpg", "x.JPEG", "x.jpe"])
+def test_pairs_without_masks_have_an_unknown_mask_and_must_be_of_one_size(tmp_path, name):
+    paint(tmp_path / "lq" / name)
     paint(tmp_path / "gt" / "x.png")
     (source,), _ = find_sources(tmp_path)
     case = make_case(source, Block("pairs", "pairs"), Protocol("own", ()))
     assert case.mask is None
     assert case.noisy
-    paint(tmp_path / "lq" / "x.jpg", size=(30, 30))
+    paint(tmp_path / "lq" / name, size=(30, 30))
     with pytest.raises(InputError, match="30x30 pixels, but its truth has 60x48"):
         make_case(source, Block("pairs", "pairs"), Protocol("own", ()))
 

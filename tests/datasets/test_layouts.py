@@ -1,7 +1,10 @@
+import unicodedata
+
 import pytest
 
 from dunrestore.datasets.layouts import list_pairs
 from dunrestore.errors import InputError
+from dunrestore.imaging.files import IMAGE_SUFFIXES
 from tests.datasets.folders import clean_folder, save
 
 
@@ -75,3 +78,31 @@ def test_nothing_to_train_on_is_one_line(tmp_path, folder):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"no pictures|no such folder"):
         list_pairs(tmp_path / folder)
+
+
+def test_accents_match_however_a_disk_composes_them(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "dorée") for form in ("NFC", "NFD"))
+    save(tmp_path / "input" / f"{composed}.png", 1)
+    save(tmp_path / "target" / f"{decomposed}.png", 1)
+    save(tmp_path / "mask" / f"{decomposed}.png", 1)
+    listing = list_pairs(tmp_path)
+    assert [p.name for p in listing.pairs] == [composed]
+    assert listing.pairs[0].mask is not None
+    assert not listing.left_out
+
+
+def test_accents_match_in_the_challenge_too(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "dorée") for form in ("NFC", "NFD"))
+    save(tmp_path / "train" / f"{decomposed}_masked.png", 1)
+    save(tmp_path / "train" / f"{composed}_mask.png", 1)
+    save(tmp_path / "train_gt" / f"{composed}.png", 1)
+    listing = list_pairs(tmp_path)
+    assert [p.name for p in listing.pairs] == [composed]
+    assert not listing.left_out
+
+
+@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES))
+def test_whatever_restore_takes_is_trained_on(tmp_path, suffix):
+    (tmp_path / f"wall{suffix}").touch()
+    (tmp_path / f"roof{suffix.upper()}").touch()
+    assert [p.name for p in list_pairs(tmp_path).pairs] == ["roof", "wall"]

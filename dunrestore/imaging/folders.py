@@ -1,0 +1,48 @@
+"""The pictures of a folder and what they are called: what belongs together has the same name."""
+
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+
+from dunrestore.imaging.files import IMAGE_SUFFIXES
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Files in ``folder`` and below it that are called like pictures, sorted.
+
+    Raises:
+        OSError: if the folder cannot be read.
+    """
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    )
+
+
+def by_name(paths: Iterable[Path], folder: Path, suffix: str = "") -> dict[str, list[Path]]:
+    """Files by their path below ``folder`` without extension; in the order of ``paths``.
+
+    Args:
+        paths: files below ``folder``.
+        folder: where names begin.
+        suffix: what names may end in that does not count, such as ``-restored``.
+
+    Returns:
+        For each name all that have it: what more than one means is for the caller to say.
+    """
+    named: dict[str, list[Path]] = {}
+    for path in paths:
+        name = name_of(path.relative_to(folder)).removesuffix(composed(suffix))
+        named.setdefault(name, []).append(path)
+    return named
+
+
+def name_of(path: PurePath) -> str:
+    """A picture's name: its path with slashes, without extension, accents composed."""
+    return composed(path.with_suffix("").as_posix())
+
+
+def composed(text: str) -> str:
+    """Text in Unicode's NFC: disks disagree about how accents are composed."""
+    return unicodedata.normalize("NFC", text)

@@ -1,0 +1,37 @@
+import unicodedata
+
+from dunrestore.imaging.folders import by_name, pictures_in
+
+COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "dorée") for form in ("NFC", "NFD"))
+
+
+def make(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def test_pictures_are_found_by_extension_in_any_case_and_at_any_depth(tmp_path):
+    make(tmp_path, "b.PNG", "cave/a.j2k", "c.jpe", "notes.txt", "png")
+    (tmp_path / "folder.png").mkdir()
+    found = [path.relative_to(tmp_path).as_posix() for path in pictures_in(tmp_path)]
+    assert found == ["b.PNG", "c.jpe", "cave/a.j2k"]
+
+
+def test_all_files_of_a_name_are_told(tmp_path):
+    make(tmp_path, "a.png", "a.tif", "cave/a.png", f"{COMPOSED}.png", f"{DECOMPOSED}.png")
+    found = by_name(pictures_in(tmp_path), tmp_path)
+    assert {name: len(paths) for name, paths in found.items()} == {
+        "a": 2,
+        "cave/a": 1,
+        COMPOSED: len(list(tmp_path.glob("dor*"))),
+    }
+    assert [path.name for path in found["a"]] == ["a.png", "a.tif"]
+
+
+def test_a_suffix_does_not_count_however_it_is_composed(tmp_path):
+    make(tmp_path, f"a-{DECOMPOSED}.png", "a.png", "b.png")
+    for suffix in (f"-{COMPOSED}", f"-{DECOMPOSED}"):
+        found = by_name(pictures_in(tmp_path), tmp_path, suffix)
+        assert {name: len(paths) for name, paths in found.items()} == {"a": 2, "b": 1}
