@@ -16,9 +16,9 @@ from PIL import Image
 import dunrestore
 from dunrestore.checkpoints import cards, self_test
 from dunrestore.checkpoints.formats import read
-from dunrestore.checkpoints.record import sha256_of
 from dunrestore.checkpoints.store import embedded_folder
 from dunrestore.restoration.options import RestoreOptions
+from dunrestore.storage.hashing import sha256_of
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SHOWN = (slice(160, 440), slice(230, 530))

@@ -16,6 +16,7 @@ LAYERS = [
     {"checkpoints", "datasets"},
     {"degradations", "metrics", "models"},
     {"imaging"},
+    {"storage"},
     {"errors", "limits"},
 ]
 NETWORKS = ("arin", "car", "edsr", "guided", "hinet", "normalisation")

@@ -87,19 +87,6 @@ class Journal:
         self._lock.release()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise file_access_error(error, path) from error
-
-
 def plain(values: Mapping[str, Any]) -> str:
     """JSON as the files of a benchmark hold it: indented, sorted nowhere, no NaN."""
     return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from dunrestore.benchmarking import tables
 from dunrestore.benchmarking.findings import Findings, as_dict
-from dunrestore.benchmarking.journal import plain, write_text
+from dunrestore.benchmarking.journal import plain
 from dunrestore.benchmarking.page import build_page
 from dunrestore.benchmarking.previews import Previews
 from dunrestore.benchmarking.quantities import QUANTITIES
 from dunrestore.benchmarking.results import Results
 from dunrestore.benchmarking.typesetting import latex, markdown
 from dunrestore.reports.bench_page import render
+from dunrestore.storage.atomic import write_text
 
 FILES = ("results.json", "results.csv", "table.md", "table.tex", "report.html")
 

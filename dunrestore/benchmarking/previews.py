@@ -1,6 +1,7 @@
 """Small pictures for the page: input, result, truth, and where and how much a result is off."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from dunrestore.benchmarking.contestants import Contestant
 from dunrestore.benchmarking.journal import row_key
 from dunrestore.benchmarking.results import Kind
 from dunrestore.errors import file_access_error
+from dunrestore.storage.atomic import write_atomically
 
 SIDE = 300
 """Longest side of a preview in pixels."""
@@ -75,9 +77,7 @@ def _shrunk(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _save(picture: NDArray[np.uint8], path: Path) -> None:
-    temporary = path.with_suffix(".part")
-    try:
-        Image.fromarray(picture).save(temporary, "JPEG", quality=85, subsampling=0)
-        temporary.replace(path)
-    except OSError as error:
-        raise file_access_error(error, path) from error
+    def write(file: BinaryIO) -> None:
+        Image.fromarray(picture).save(file, "JPEG", quality=85, subsampling=0)
+
+    write_atomically(path, write, overwrite=True)

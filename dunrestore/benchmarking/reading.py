@@ -1,12 +1,11 @@
 """Files as the benchmark measures them: 8-bit RGB, upright."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dunrestore.errors import InputError, file_access_error
+from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels
 
 STRIP = 256
@@ -42,12 +41,3 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
             path=path,
         )
     return mask
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise file_access_error(error, path) from error

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from dunrestore.benchmarking.cases import Source
-from dunrestore.benchmarking.reading import file_sha256
 from dunrestore.datasets.layouts import Pair, list_pairs
+from dunrestore.storage.hashing import sha256_of
 
 
 def find_sources(folder: Path, limit: int | None = None) -> tuple[list[Source], list[str]]:
@@ -26,7 +26,7 @@ def find_sources(folder: Path, limit: int | None = None) -> tuple[list[Source], 
 
 def _source(pair: Pair) -> Source:
     files = {"truth": pair.target, "input": pair.input, "mask": pair.mask}
-    hashes = {what: file_sha256(path) for what, path in files.items() if path is not None}
+    hashes = {what: sha256_of(path) for what, path in files.items() if path is not None}
     return Source(pair.name, pair.target, pair.input, pair.mask, hashes)
 
 

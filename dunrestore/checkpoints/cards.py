@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from dunrestore.checkpoints.header import Description, read_description
-from dunrestore.checkpoints.record import sha256_of
 from dunrestore.checkpoints.store import Status
+from dunrestore.storage.hashing import sha256_of
 
 _HEADINGS = {
     "intended_use": "What it is for",

@@ -1,8 +1,5 @@
 """Networks in files: our own safetensors format, and what every file must prove to be loaded."""
 
-import contextlib
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +16,7 @@ from dunrestore.checkpoints import published
 from dunrestore.checkpoints.header import KEY, Description, read_description
 from dunrestore.errors import ModelError, file_access_error
 from dunrestore.models.architectures import ARCHITECTURES, build
+from dunrestore.storage.atomic import write_bytes
 
 SAFETENSORS = ".safetensors"
 
@@ -72,7 +70,7 @@ def save(
     tensors = {name: _stored(t, dtype) for name, t in network.state_dict().items()}
     if bad := [name for name, t in tensors.items() if not torch.isfinite(t).all()]:
         raise ModelError(f"weights are not finite: {_some(bad)}", path=path)
-    write_whole(path, to_bytes(tensors, metadata={KEY: description}))
+    write_bytes(path, to_bytes(tensors, metadata={KEY: description}))
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -82,28 +80,6 @@ def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     short = whole.to(dtype)
     overflows = torch.isfinite(whole).all() and not torch.isfinite(short).all()
     return (whole if overflows else short).contiguous()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears under its name only when it is whole and on the disk.
-
-    Raises:
-        FileAccessError: if it cannot be written.
-    """
-    # Not tempfile's functions: they make files that nobody else may read.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise file_access_error(error, path) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def read(path: Path | str) -> Checkpoint:

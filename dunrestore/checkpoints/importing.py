@@ -10,10 +10,11 @@ from dunrestore.checkpoints.entries import Entry, check_name
 from dunrestore.checkpoints.header import Description
 from dunrestore.checkpoints.load import hash_model
 from dunrestore.checkpoints.pull import check_against, check_content
-from dunrestore.checkpoints.record import Record, sha256_of
+from dunrestore.checkpoints.record import Record
 from dunrestore.checkpoints.store import Located, Store
 from dunrestore.errors import ModelError, UsageError, file_access_error
 from dunrestore.models.architectures import ARCHITECTURES
+from dunrestore.storage.hashing import sha256_of
 
 FILE = "model.safetensors"
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from dunrestore.checkpoints import formats, published
 from dunrestore.checkpoints.entries import check_name
-from dunrestore.checkpoints.record import sha256_of
 from dunrestore.checkpoints.store import Located, Store, check_hash, read_catalogue
 from dunrestore.errors import ModelError
+from dunrestore.storage.hashing import sha256_of
 
 
 @dataclass(frozen=True)

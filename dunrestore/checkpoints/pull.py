@@ -1,6 +1,5 @@
 """Bring a model of the catalogue into the cache, proven before it gets its name."""
 
-import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,11 +7,13 @@ from dunrestore.checkpoints import formats
 from dunrestore.checkpoints.download import download
 from dunrestore.checkpoints.entries import Entry, show_url
 from dunrestore.checkpoints.header import Description
-from dunrestore.checkpoints.record import Record, sha256_of
+from dunrestore.checkpoints.record import Record
 from dunrestore.checkpoints.store import Located, Notify, Store, check_hash
 from dunrestore.checkpoints.transfer import Progress, discard
 from dunrestore.errors import ModelError
 from dunrestore.models.architectures import ARCHITECTURES
+from dunrestore.storage.atomic import flush_folder
+from dunrestore.storage.hashing import sha256_of
 
 
 def pull(
@@ -108,22 +109,13 @@ def _fetch(store: Store, entry: Entry, accept_changed: bool, progress: Progress 
         made.write(folder)
         part.replace(folder / entry.file)
         discard(part)
-        _flush(folder)
+        flush_folder(folder)
     except OSError as error:
         raise ModelError(
             (error.strerror or "cannot be written").lower(),
             path=folder,
             next_step="free some space there, or choose another folder with --cache-dir",
         ) from error
-
-
-def _flush(folder: Path) -> None:
-    if os.name == "posix":  # a rename is on the disk once its folder is
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def check_against(entry: Entry, pinned: str, found: str) -> None:

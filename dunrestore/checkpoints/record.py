@@ -1,6 +1,5 @@
 """What is written beside a model in the cache: where it came from, and its hash on that day."""
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -74,16 +73,3 @@ def read_record(folder: Path) -> Record | None:
             next_step=f"dunrestore models remove {folder.name}, then pull or import it again",
         ) from error
     return record
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        FileAccessError: if it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise file_access_error(error, path) from error

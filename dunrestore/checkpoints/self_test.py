@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dunrestore.checkpoints.formats import write_whole
 from dunrestore.checkpoints.store import embedded_folder
 from dunrestore.errors import DunrestoreError, ModelError
 from dunrestore.models.devices import DTYPES
+from dunrestore.storage.atomic import write_bytes
 
 NAME = "self-test.npz"
 SIDE = 96
@@ -160,4 +160,4 @@ def write_references(path: Path, results: Mapping[tuple[str, str], Pixels]) -> N
     }
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
-    write_whole(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue())

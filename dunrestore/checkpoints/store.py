@@ -21,8 +21,9 @@ from filelock import FileLock, Timeout
 import dunrestore
 from dunrestore.checkpoints.catalogue import CATALOGUE
 from dunrestore.checkpoints.entries import Entry, check_name, check_url, parse_catalogue
-from dunrestore.checkpoints.record import Record, read_record, sha256_of
+from dunrestore.checkpoints.record import Record, read_record
 from dunrestore.errors import ModelError, file_access_error
+from dunrestore.storage.hashing import sha256_of
 
 State = Literal["embedded", "missing", "cached", "imported", "importable", "remote"]
 Notify = Callable[[str], None]

@@ -15,6 +15,7 @@ from dunrestore.datasets.layouts import LeftOut, Listing, Pair
 from dunrestore.errors import DunrestoreError, InputError
 from dunrestore.imaging.files import read
 from dunrestore.imaging.pixels import to_rgb
+from dunrestore.storage.hashing import sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -120,11 +121,11 @@ def sift(listing: Listing, store: PictureStore) -> tuple[list[Checked], list[Lef
     for pair in listing.pairs:
         try:
             height, width = _common_size(pair, store)
+            digest = sha256_of(pair.target)
         except DunrestoreError as error:
             at = Path(error.path) if error.path else pair.target
             left_out.append(LeftOut(at, error.cause))
             continue
-        digest = hashlib.sha256(pair.target.read_bytes()).hexdigest()
         good.append(Checked(pair, height, width, digest))
     return good, left_out
 

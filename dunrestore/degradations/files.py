@@ -1,6 +1,5 @@
 """Degrading a picture file into another file: bit depth and metadata stay."""
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from dunrestore.degradations.seeds import generator_for
 from dunrestore.errors import file_access_error
 from dunrestore.imaging.files import format_of, read, write
 from dunrestore.imaging.picture import Document, Encoding, Format, Picture
+from dunrestore.storage.hashing import sha256_of
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def degrade_file(
         OutputCheckError: if they, read back, are not what was to be written.
     """
     document = read(source, max_mpixels=max_mpixels)
-    content = hashlib.sha256(source.read_bytes()).digest()
+    content = bytes.fromhex(sha256_of(source))
     done = [
         degrade_page(page, recipe, generator_for(seed, content, number))
         for number, page in enumerate(document.pages)

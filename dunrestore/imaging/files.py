@@ -17,7 +17,6 @@ from dunrestore.errors import (
     file_access_error,
 )
 from dunrestore.imaging import jp2, jpeg, keeping, png, png_write, tiff, tiff_write, webp
-from dunrestore.imaging.atomic import write_atomically
 from dunrestore.imaging.encoded import Encoded, read_encoded
 from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.limits import check_sides
@@ -25,6 +24,7 @@ from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Format, Picture, Samples
 from dunrestore.imaging.rows import Make, temporary_room
 from dunrestore.imaging.tiff_rows import TiffRows
+from dunrestore.storage.atomic import write_atomically
 
 SUFFIXES: dict[str, Format] = {
     ".tif": "tiff",

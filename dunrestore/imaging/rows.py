@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from dunrestore.errors import file_access_error
-from dunrestore.imaging.atomic import UNFINISHED_PREFIX, UNFINISHED_SUFFIX
+from dunrestore.storage.atomic import UNFINISHED_PREFIX, UNFINISHED_SUFFIX
 
 AT_ONCE = 1 << 20
 """Pixels of a band, unless its rows are very long."""

@@ -20,7 +20,7 @@ from typing import Any, cast
 import platformdirs
 
 from dunrestore.errors import DunrestoreError
-from dunrestore.imaging.atomic import write_atomically
+from dunrestore.storage.atomic import write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +100,8 @@ def store(threads: int, **values: object) -> bool:
     content = json.dumps({"machines": kept}, indent=1, ensure_ascii=False).encode()
     path = measurements_path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda file: file.write(content), overwrite=True)
-    except (OSError, DunrestoreError) as error:
+        write_bytes(path, content)
+    except DunrestoreError as error:
         log.debug("measurements are not kept: %s", error)
         return False
     return True

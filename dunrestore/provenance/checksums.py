@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from dunrestore.checkpoints.record import sha256_of
 from dunrestore.errors import InputError, file_access_error
-from dunrestore.provenance.beside import write_text
+from dunrestore.storage.atomic import write_text
+from dunrestore.storage.hashing import sha256_of
 
 NAME = "manifest-sha256.txt"
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")

@@ -7,8 +7,9 @@ import uuid
 from pathlib import Path
 from xml.etree import ElementTree
 
-from dunrestore.provenance.beside import beside, write_text
+from dunrestore.provenance.beside import beside
 from dunrestore.provenance.record import FileFacts, Record
+from dunrestore.storage.atomic import write_text
 
 NAMESPACE = "http://www.loc.gov/premis/v3"
 SUFFIX = ".premis.xml"

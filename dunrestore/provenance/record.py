@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from dunrestore.errors import InputError, file_access_error
-from dunrestore.provenance.beside import beside, write_text
+from dunrestore.provenance.beside import beside
 from dunrestore.provenance.drift import Drift
 from dunrestore.provenance.regions import MOST, Box
+from dunrestore.storage.atomic import write_text
 
 SUFFIX = ".dunrestore.json"
 """Appended to an output's whole name."""

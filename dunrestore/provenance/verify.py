@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dunrestore.checkpoints.record import sha256_of
 from dunrestore.errors import DunrestoreError, InputError, NothingToDoError
 from dunrestore.provenance import checksums, record
+from dunrestore.storage.hashing import sha256_of
 
 Verdict = Literal["ok", "missing", "changed", "unreadable"]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dunrestore.checkpoints.record import sha256_of
 from dunrestore.errors import FileAccessError
 from dunrestore.provenance.traces import KnownOutputs
 from dunrestore.restoration.jobs import Job
+from dunrestore.storage.hashing import sha256_of
 
 Policy = Literal["abort", "skip", "overwrite"]
 

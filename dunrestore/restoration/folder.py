@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from dunrestore.errors import FileAccessError, file_access_error
-from dunrestore.imaging.atomic import UNFINISHED_PREFIX, UNFINISHED_SUFFIX
+from dunrestore.storage.atomic import UNFINISHED_PREFIX, UNFINISHED_SUFFIX
 
 LOCK = ".dunrestore.lock"
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dunrestore.checkpoints.load import Model
-from dunrestore.checkpoints.record import sha256_of
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels, xmp
 from dunrestore.imaging.in_order import each_part
@@ -24,6 +23,7 @@ from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import RestoredPage
 from dunrestore.restoration.source import FileOptions, Opened
 from dunrestore.restoration.work_folder import WorkFolder
+from dunrestore.storage.hashing import sha256_of
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from dunrestore.errors import DunrestoreError, file_access_error
 from dunrestore.imaging import pixels
 from dunrestore.imaging.rows import Rows, bands
 from dunrestore.provenance import change_map, record
-from dunrestore.provenance.beside import write_text
 from dunrestore.reports.restore_page import Entry, Page, Views, render
 from dunrestore.restoration.run import Outcome
 from dunrestore.restoration.source import read_in_part
+from dunrestore.storage.atomic import write_text
 
 EMBEDDED = 12
 """Pages of more pictures keep them in a folder beside the page."""

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from dunrestore.checkpoints.load import Model
-from dunrestore.checkpoints.record import sha256_of
 from dunrestore.errors import (
     DunrestoreError,
     ExitCode,
@@ -32,6 +31,7 @@ from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.recording import Work, wanted_options
 from dunrestore.restoration.source import FileOptions, Opened, open_file
 from dunrestore.restoration.stages import Clock, Step, Stopped
+from dunrestore.storage.hashing import sha256_of
 
 
 @dataclass(frozen=True)

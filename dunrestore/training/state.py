@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dunrestore.checkpoints.formats import write_whole
 from dunrestore.errors import ModelError, file_access_error
+from dunrestore.storage.atomic import write_bytes
 
 FILE = "state.pt"
 VERSION = 1
@@ -44,13 +44,13 @@ def save_state(folder: Path, state: State) -> Path:
     """Write the state; the previous one is replaced only by a whole new one.
 
     Raises:
-        FileAccessError: if it cannot be written; the previous state is still there then.
+        FileAccessError: if it cannot be written; there is a whole state then, the previous or this.
     """
     memory = io.BytesIO()
     parts = dict(vars(state)) | {"version": VERSION, "config": json.dumps(dict(state.config))}
     torch.save(parts, memory)
     path = folder / FILE
-    write_whole(path, memory.getvalue())
+    write_bytes(path, memory.getvalue())
     return path
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from dunrestore.checkpoints import self_test, store
-from dunrestore.checkpoints.record import sha256_of
 from dunrestore.errors import ModelError
 from dunrestore.models.hinet import HINet, HINetConfig
+from dunrestore.storage.hashing import sha256_of
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from PIL import Image
 
 import dunrestore
 from dunrestore.checkpoints import self_test, store
-from dunrestore.checkpoints.record import sha256_of
+from dunrestore.storage.hashing import sha256_of
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "stamp_weights.py"
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dunrestore.errors import FileAccessError, InputError, OutputCheckError, UsageError
-from dunrestore.imaging import atomic, files, png_write
+from dunrestore.imaging import files, png_write
 from dunrestore.imaging.picture import Document, Encoding, Picture
 
 NAMES = [
@@ -222,7 +222,7 @@ def test_a_full_disk_is_named_with_what_to_do(tmp_path, document, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(atomic.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(FileAccessError) as caught:
         files.write(document, tmp_path / "a.png")
     assert str(caught.value).startswith(f"{tmp_path / 'a.png'}: no space left on device; free")
@@ -232,7 +232,7 @@ def test_an_interruption_leaves_nothing(tmp_path, document, monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(atomic.os, "fsync", interrupted)
+    monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         files.write(document, tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []

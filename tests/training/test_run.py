@@ -191,7 +191,7 @@ def test_a_full_disk_does_not_destroy_the_previous_state(data, tmp_path, monkeyp
 
     def full(descriptor):
         calls.append(1)
-        if len(calls) == 4:  # state and model at step 2, best at 3, state at 4
+        if len(calls) == 7:  # file and folder: state and model at step 2, best at 3, state at 4
             raise OSError(28, "No space left on device")
         real(descriptor)
 

@@ -35,7 +35,8 @@ def write_atomically(
     Raises:
         FileAccessError: if the disk or the folder does not allow it, or the name is taken.
     """
-    # Not made of the target's name, which may already be as long as names can be.
+    # Not made of the target's name, which may already be as long as names can be, nor by tempfile,
+    # whose files nobody else may read.
     unfinished = path.parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(8)}{UNFINISHED_SUFFIX}"
     try:
         if not overwrite and os.path.lexists(path):
@@ -47,12 +48,37 @@ def write_atomically(
         if check is not None:
             check(unfinished)
         _rename(unfinished, path, overwrite=overwrite)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         raise file_access_error(error, path) from error
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, in place of one of the same name; make its folder.
+
+    Raises:
+        FileAccessError: if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise file_access_error(error, path) from error
+    write_atomically(path, lambda file: file.write(content), overwrite=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, in place of one of the same name.
+
+    Its folder must be there: one that vanished is not made anew.
+
+    Raises:
+        FileAccessError: if it cannot be written.
+    """
+    content = text.encode("utf-8", "surrogateescape")  # as file names that are no Unicode
+    write_atomically(path, lambda file: file.write(content), overwrite=True)
 
 
 def _rename(unfinished: Path, path: Path, *, overwrite: bool) -> None:
@@ -77,7 +103,12 @@ def _exists(path: Path) -> FileAccessError:
     )
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk: a rename is once its folder is.
+
+    Raises:
+        OSError: if that fails.
+    """
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,0 +1,1 @@
+"""Files as such, whatever they hold: written whole, flushed, hashed."""
