@@ -17,13 +17,11 @@ LAYERS = [
     {"degradations", "metrics", "models"},
     {"imaging"},
     {"storage"},
-    {"errors", "limits"},
+    {"errors", "limits", "stamps"},
 ]
 NETWORKS = ("arin", "car", "edsr", "guided", "hinet", "normalisation")
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-MODULES = sorted(
-    p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem in ("errors", "limits")
-)
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem in LAYERS[-1])
 
 
 def imported(module: Path) -> set[str]:

@@ -1,9 +1,7 @@
 """From rows to results: with versions, hashes and seeds, so that the figures can be had again."""
 
-import importlib.metadata
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import torch
@@ -14,6 +12,7 @@ from dunrestore.benchmarking.protocol import Protocol
 from dunrestore.benchmarking.results import Image, Results, Row
 from dunrestore.benchmarking.run import Run, speeds
 from dunrestore.errors import DunrestoreError
+from dunrestore.stamps import now, version_of
 
 _LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pillow", "opencv-python-headless")
 
@@ -28,10 +27,7 @@ def environment(device: str) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
     }
     for library in _LIBRARIES:
-        try:
-            found[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            found[library] = "not installed"
+        found[library] = version_of(library) or "not installed"
     return found
 
 
@@ -81,7 +77,7 @@ def assemble(
     images = tuple(images_of(run.sources, run.protocol))
     pixels = {image.name: image.width * image.height for image in images}
     return Results(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=now(),
         environment=environment(device),
         protocol=run.protocol,
         options=options,

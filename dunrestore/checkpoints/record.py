@@ -4,11 +4,11 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from dunrestore.errors import ModelError, file_access_error
+from dunrestore.stamps import now
 
 NAME = "record.json"
 
@@ -33,7 +33,7 @@ class Record:
     """Of what was imported, before its conversion."""
     card: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What the catalogue said of it."""
-    date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    date: str = field(default_factory=now)
     """When it came, UTC."""
 
     def write(self, folder: Path) -> None:

@@ -5,10 +5,10 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 
 from dunrestore.diagnosis.findings import Finding
 from dunrestore.errors import one_line
+from dunrestore.stamps import version_of
 
 ESSENTIAL = {
     "torch": "torch",
@@ -40,14 +40,6 @@ def versions() -> Iterator[Finding]:
     for name in OTHERS:
         if found := version_of(name):
             yield Finding("versions", name, found)
-
-
-def version_of(name: str) -> str:
-    """An installed package's version; empty if it is not installed."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 def extras() -> Iterator[Finding]:

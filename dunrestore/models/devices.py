@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from dunrestore import limits
 from dunrestore.errors import UsageError
 from dunrestore.models import measurements
+from dunrestore.stamps import now
 
 log = logging.getLogger(__name__)
 
@@ -141,9 +142,7 @@ def measure_convolutions() -> dict[str, float]:
             F.conv2d(x, weight, padding=1)
             best[name] = min(best[name], time.perf_counter() - start)
     log.debug("a convolution takes %s s", best)
-    measurements.store(
-        torch.get_num_threads(), convolution_seconds=best, convolution_date=measurements.now()
-    )
+    measurements.store(torch.get_num_threads(), convolution_seconds=best, convolution_date=now())
     return best
 
 

@@ -11,15 +11,14 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
 import platformdirs
 
 from dunrestore.errors import DunrestoreError
+from dunrestore.stamps import version_of
 from dunrestore.storage.atomic import write_bytes
 
 log = logging.getLogger(__name__)
@@ -73,16 +72,8 @@ def machine_key(threads: int) -> str:
     """What measurements hold for: processor and its units, version of torch, threads used."""
     name, units = processor()
     flags = hashlib.sha256(" ".join(sorted(units)).encode()).hexdigest()[:12]
-    try:
-        torch = version("torch")
-    except PackageNotFoundError:
-        torch = "none"
+    torch = version_of("torch") or "none"
     return f"{name}, {platform.machine()}, units {flags}, torch {torch}, {threads} threads"
-
-
-def now() -> str:
-    """The time, as it is stored."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def read_section(threads: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from dunrestore.errors import file_access_error
 from dunrestore.provenance import record
+from dunrestore.stamps import now
 
 NAME = "manifest.jsonl"
 
@@ -44,7 +45,7 @@ class Manifest:
         Raises:
             FileAccessError: if it cannot be written.
         """
-        line = record.to_json({"event": event, "time": record.now(), **values}) + "\n"
+        line = record.to_json({"event": event, "time": now(), **values}) + "\n"
         try:
             self._file.write(line.encode("utf-8"))
             os.fsync(self._file.fileno())

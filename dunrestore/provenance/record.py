@@ -5,13 +5,10 @@ It lies beside the output as JSON (the *sidecar*) and follows ``record.schema.js
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from dunrestore.errors import InputError, file_access_error
 from dunrestore.provenance.beside import beside
 from dunrestore.provenance.drift import Drift
 from dunrestore.provenance.regions import MOST, Box
+from dunrestore.stamps import version_of
 from dunrestore.storage.atomic import write_text
 
 SUFFIX = ".dunrestore.json"
@@ -218,22 +216,12 @@ def options_hash(options: Mapping[str, Any]) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
-def now() -> str:
-    """The time in UTC, ISO 8601; ``SOURCE_DATE_EPOCH`` stands in for it if it is set."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    time = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
-    return time.isoformat(timespec="seconds")
-
-
 @cache
 def software() -> dict[str, str]:
     """Names and versions of the programs that had a part in it."""
     found = {"python": platform.python_version(), "system": platform.platform()}
     for name in ("dunrestore", "torch", "numpy", "pillow", "tifffile", "imagecodecs"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
+        found[name] = version_of(name) or "unknown"
     return found
 
 

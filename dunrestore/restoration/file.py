@@ -21,7 +21,6 @@ from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import restore_pages
 from dunrestore.restoration.recording import Work
 from dunrestore.restoration.source import FileOptions, Opened
-from dunrestore.storage.hashing import sha256_of
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import RestoredPage
 from dunrestore.restoration.source import FileOptions, Opened
 from dunrestore.restoration.work_folder import WorkFolder
+from dunrestore.stamps import now
 from dunrestore.storage.hashing import sha256_of
 
 
@@ -100,7 +101,7 @@ def marked_pages(
         model = work.model
         event = xmp.Event(
             action="edited",
-            when=record.now(),
+            when=now(),
             software=f"dunrestore {record.software()['dunrestore']}",
             parameters=f"losses filled by the trained model {model.name}, SHA-256 {model.sha256}",
         )
@@ -151,7 +152,7 @@ def make_record(work: Work, changes: Sequence[Change], finished: Finished) -> Re
         lost_metadata=finished.lost,
         notes=finished.notes + finished.recompressed,
         warnings=_warnings(work, pages, finished),
-        created=record.now(),
+        created=now(),
     )
 
 

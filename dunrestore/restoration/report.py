@@ -21,6 +21,7 @@ from dunrestore.provenance import change_map, record
 from dunrestore.reports.restore_page import Entry, Page, Views, render
 from dunrestore.restoration.run import Outcome
 from dunrestore.restoration.source import read_in_part
+from dunrestore.stamps import now
 from dunrestore.storage.atomic import write_text
 
 EMBEDDED = 12
@@ -68,7 +69,7 @@ def write_report(path: Path, outcomes: Sequence[Outcome], facts: Mapping[str, st
     except OSError as error:
         raise file_access_error(error, error.filename or path) from error
     title = f"Restored pictures: {path.stem}"
-    about = {**facts, "made": f"{record.now()}, dunrestore {__version__}"}
+    about = {**facts, "made": f"{now()}, dunrestore {__version__}"}
     write_text(path, render(Page(title, about, entries)))
 
 

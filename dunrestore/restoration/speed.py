@@ -15,6 +15,7 @@ from dunrestore.models.measurements import Speed
 from dunrestore.models.runner import Runner, size_multiple
 from dunrestore.restoration.change import LARGEST_ON_GPU, WINDOW, automatic_tile
 from dunrestore.restoration.picture import restoring_network
+from dunrestore.stamps import now
 
 SIDES = (96, 192, 384)
 """Sides of the tiles that are measured, one after the other while the time suffices: small ones
@@ -52,7 +53,7 @@ def measure(
         The speeds, and a line for every place that failed.
     """
     network = restoring_network(model)
-    date = measurements.now()
+    date = now()
     speeds: list[Speed] = []
     failed: list[str] = []
     start = time.perf_counter()

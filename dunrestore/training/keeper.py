@@ -3,11 +3,11 @@
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from dunrestore.checkpoints.formats import SAFETENSORS, save
+from dunrestore.stamps import version_of
 from dunrestore.training.config import as_values
 from dunrestore.training.data import RunData
 from dunrestore.training.distributed import World
@@ -109,8 +109,6 @@ class Keeper:
 def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for package in ("dunrestore", "torch", "numpy", "pillow"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
+        if found := version_of(package):
+            versions[package] = found
     return versions
