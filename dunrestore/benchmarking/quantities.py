@@ -1,7 +1,7 @@
 """What is measured of every picture, and how it is shown."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,25 +22,22 @@ class Quantity:
     unit: str
     digits: int
     higher_is_better: bool
-    meaning: str
 
 
 QUANTITIES: dict[str, Quantity] = {
-    "psnr": Quantity("PSNR", "dB", 2, True, "peak signal-to-noise ratio, whole picture"),
-    "ssim": Quantity("SSIM", "", 4, True, "structural similarity, whole picture"),
-    "dssim": Quantity("DSSIM", "", 4, False, "1 - SSIM, as in the challenge"),
-    "lpips": Quantity("LPIPS", "", 4, False, "perceptual distance (AlexNet), whole picture"),
-    "ciede2000": Quantity("ΔE", "", 2, False, "mean colour difference CIEDE2000"),
-    "ciede2000_p95": Quantity("ΔE 95 %", "", 2, False, "95th percentile of CIEDE2000"),
-    "psnr_inside": Quantity("PSNR in", "dB", 2, True, "PSNR of the damaged pixels"),
-    "ssim_inside": Quantity("SSIM in", "", 4, True, "SSIM of the windows on damaged pixels"),
-    "ciede2000_inside": Quantity("ΔE in", "", 2, False, "mean CIEDE2000 of the damaged pixels"),
-    "psnr_outside": Quantity("PSNR out", "dB", 2, True, "PSNR of the undamaged pixels"),
-    "ssim_outside": Quantity("SSIM out", "", 4, True, "SSIM of the windows without damage"),
-    "ciede2000_outside": Quantity("ΔE out", "", 2, False, "mean CIEDE2000, undamaged pixels"),
-    "kept": Quantity(
-        "kept", "%", 3, True, "share of the undamaged pixels that are exactly the input's"
-    ),
+    "psnr": Quantity("PSNR", "dB", 2, True),
+    "ssim": Quantity("SSIM", "", 4, True),
+    "dssim": Quantity("DSSIM", "", 4, False),
+    "lpips": Quantity("LPIPS", "", 4, False),
+    "ciede2000": Quantity("ΔE", "", 2, False),
+    "ciede2000_p95": Quantity("ΔE 95 %", "", 2, False),
+    "psnr_inside": Quantity("PSNR in", "dB", 2, True),
+    "ssim_inside": Quantity("SSIM in", "", 4, True),
+    "ciede2000_inside": Quantity("ΔE in", "", 2, False),
+    "psnr_outside": Quantity("PSNR out", "dB", 2, True),
+    "ssim_outside": Quantity("SSIM out", "", 4, True),
+    "ciede2000_outside": Quantity("ΔE out", "", 2, False),
+    "kept": Quantity("kept", "%", 3, True),
 }
 """The keys are the names in ``results.json`` and ``results.csv``."""
 
@@ -103,6 +100,6 @@ def show(key: str, value: float | None) -> str:
     return f"{value:.{QUANTITIES[key].digits}f}"
 
 
-def without_empty(keys: Mapping[str, Quantity], present: set[str]) -> list[str]:
-    """The columns that hold a value, in the order of ``keys``; LPIPS always stands."""
-    return [key for key in keys if key in present or key == "lpips"]
+def without_empty(keys: Iterable[str], measured: Collection[str]) -> list[str]:
+    """The columns in which somebody has a value, in the order of ``keys``; LPIPS always stands."""
+    return [key for key in keys if key in measured or key == "lpips"]

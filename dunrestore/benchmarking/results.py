@@ -9,13 +9,6 @@ from dunrestore.benchmarking.quantities import Measurement
 
 Kind = Literal["input", "model", "blind", "oracle"]
 
-KIND_TITLES: dict[Kind, str] = {
-    "input": "the damaged input itself",
-    "model": "blind",
-    "blind": "blind, without a network",
-    "oracle": "oracle: given the true mask",
-}
-
 
 @dataclass(frozen=True)
 class Method:

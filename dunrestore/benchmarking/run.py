@@ -12,7 +12,7 @@ from dunrestore.benchmarking.protocol import Block, Protocol
 from dunrestore.benchmarking.quantities import measure
 from dunrestore.benchmarking.results import Method, Row, Speed
 from dunrestore.benchmarking.speed import Timed, timed
-from dunrestore.errors import DunrestoreError, ExitCode
+from dunrestore.errors import DunrestoreError
 from dunrestore.metrics.lpips import LPIPS
 
 log = logging.getLogger(__name__)
@@ -171,9 +171,3 @@ def speeds(
             )
         )
     return found
-
-
-def exit_code(rows: Sequence[Row], left_out: Sequence[str]) -> ExitCode:
-    """Whether a part of the run failed."""
-    failed = any(row.error is not None for row in rows) or bool(left_out)
-    return ExitCode.PARTIAL if failed else ExitCode.OK

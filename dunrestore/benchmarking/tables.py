@@ -7,7 +7,7 @@ from typing import Literal
 from dunrestore.benchmarking.findings import Findings
 from dunrestore.benchmarking.protocol import NOISE_TITLES, noise_title
 from dunrestore.benchmarking.published import REMARK, TABLE_I, TABLE_III
-from dunrestore.benchmarking.quantities import QUANTITIES, show
+from dunrestore.benchmarking.quantities import QUANTITIES, show, without_empty
 from dunrestore.benchmarking.results import Method, Speed
 
 PAPER = ("psnr", "ssim", "dssim", "lpips")
@@ -68,7 +68,7 @@ def quality(
         for key, summary in quantities.items()
         if summary is not None
     }
-    shown = [key for key in keys if key in measured or key == "lpips"]
+    shown = without_empty(keys, measured)
     failed = any(found.failed(method.name) for method in found.methods)
     rows: list[tuple[Cell, ...]] = []
     for method in found.methods:

@@ -201,5 +201,3 @@ CATALOGUE: tuple[Entry, ...] = (
 )
 
 """Order is the order of ``models list``."""
-
-BY_NAME = {entry.name: entry for entry in CATALOGUE}

@@ -99,7 +99,7 @@ def _show(compared: list["Compared"]) -> None:
     from dunrestore.cli import tables
 
     measured = {key for one in compared for key, v in one.values.items() if v is not None}
-    keys = [key for key in quantities.QUANTITIES if key in measured or key == "lpips"]
+    keys = quantities.without_empty(quantities.QUANTITIES, measured)
     rows = [
         (
             Cell(one.name),

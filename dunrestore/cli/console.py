@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import sys
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,6 @@ data = Console(highlight=False, soft_wrap=True)
 """Tables and results that a user may pipe elsewhere."""
 
 
-class Verbosity(IntEnum):
-    """How much is said on stderr."""
-
-    QUIET = 0
-    NORMAL = 1
-    VERBOSE = 2
-
-
 class _ToTerminal(logging.Handler):
     """Log records through the console, which prints them above a progress bar, not into it."""
 
@@ -34,9 +25,7 @@ class _ToTerminal(logging.Handler):
         say(self.format(record))
 
 
-def set_up(
-    *, quiet: bool = False, verbose: bool = False, log_file: Path | None = None
-) -> Verbosity:
+def set_up(*, quiet: bool = False, verbose: bool = False, log_file: Path | None = None) -> None:
     """Send the package's log records to stderr and, if asked, to a file."""
     logger = logging.getLogger("dunrestore")
     logger.setLevel(logging.DEBUG)
@@ -49,7 +38,6 @@ def set_up(
         to_file = logging.FileHandler(log_file, encoding="utf-8")
         to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger.addHandler(to_file)
-    return Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
 
 
 def say(message: str) -> None:

@@ -50,16 +50,6 @@ def fractal_noise(
     return _standardised(total)
 
 
-def warped(
-    height: int, width: int, scale: float, amount: float, rng: np.random.Generator
-) -> tuple[Field, Field]:
-    """Row and column of every pixel, shifted by up to about ``amount`` pixels, smoothly."""
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    y += np.float32(amount) * smooth_noise(height, width, scale, rng)
-    x += np.float32(amount) * smooth_noise(height, width, scale, rng)
-    return y, x
-
-
 def _standardised(field: Field) -> Field:
     spread = float(field.std())
     return (field - field.mean()) / np.float32(spread or 1.0)

@@ -72,14 +72,3 @@ class ChangedRegions:
             for values in zip(left, top, right - left + 1, bottom - top + 1, sums, strict=True)
         ]
         return tuple(sorted(boxes, key=lambda box: (-box.changed, box.top, box.left)))
-
-
-def changed_regions(changed: NDArray[np.bool_]) -> tuple[Box, ...]:
-    """The boxes of all changed regions, those with most changed pixels first.
-
-    Args:
-        changed: (H, W), upright.
-    """
-    regions = ChangedRegions(*changed.shape)
-    regions.add(0, changed)
-    return regions.boxes()

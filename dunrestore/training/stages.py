@@ -55,21 +55,20 @@ _FROM_THE_DEEPEST = re.compile(r"((?:up_path|skip_conv)_[12]\.)(\d+)")
 _FREEZABLE = ("car", "hinet", "finder")
 
 
-def make_network(config: TrainConfig, *, cache: str | None = None) -> nn.Module:
+def make_network(config: TrainConfig) -> nn.Module:
     """The stage's network with fresh weights, or with those of the models to start from.
 
     Its dimensions are those of the models to start from, unless the config gives its own.
 
     Args:
         config: stage, size, seed and ``init``.
-        cache: folder of downloaded models.
 
     Raises:
         ModelError: if a model to start from is of another architecture or of another size.
         ConfigError: if the dimensions make no network.
     """
     stage = STAGES[config.stage]
-    models = [load(name, cache_dir=cache) for name in config.init]
+    models = [load(name) for name in config.init]
     torch.manual_seed(config.seed)
     try:
         network = build(stage.architecture, _dimensions(config, stage, models))

@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from dunrestore.provenance.drift import colour_drift
-from dunrestore.provenance.regions import changed_regions
+from dunrestore.provenance.regions import ChangedRegions
+
+
+def changed_regions(changed):
+    regions = ChangedRegions(*changed.shape)
+    regions.add(0, changed)
+    return regions.boxes()
 
 
 def test_boxes_are_tight_and_the_largest_comes_first():
