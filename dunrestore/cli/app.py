@@ -61,7 +61,8 @@ def _options(  # pyright: ignore[reportUnusedFunction]
 
 app.command()(restore.restore)
 app.command()(verify.verify)
-app.command()(bench.bench)
+# It says itself what to do with a second folder.
+app.command(context_settings={"allow_extra_args": True})(bench.bench)
 app.command()(compare.compare)
 app.command("train")(train.train)
 app.command()(noise.noise)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dunrestore.cli import console
-from dunrestore.cli.compare import compare_folders
 
 if TYPE_CHECKING:
     from dunrestore.benchmarking.session import Outcome
@@ -16,16 +15,11 @@ TILE = 1056
 
 
 def bench(
+    context: typer.Context,
     testset: Annotated[
         Path,
         typer.Argument(metavar="TESTSET", help="Folder of pairs, or of clean pictures to damage."),
     ],
-    truth: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="TRUTH", help="With it, TESTSET holds restored pictures, as for `compare`."
-        ),
-    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -124,23 +118,17 @@ def bench(
     stand beside the damaged input and what a user could do without any network.
     """
     console.set_up(quiet=quiet, verbose=verbose)
-    if truth is not None:
-        compare_folders(
-            testset,
-            truth,
-            mask=None,
-            suffix="",
-            lpips=lpips,
-            cache_dir=cache_dir,
-            offline=offline,
-            as_json=as_json,
-            quiet=quiet,
-        )
     from dunrestore.benchmarking.planning import Wishes, plan
     from dunrestore.benchmarking.session import Request, measure
     from dunrestore.cli.bench_progress import BenchProgress
+    from dunrestore.errors import UsageError
     from dunrestore.restoration.options import RestoreOptions
 
+    if context.args:
+        raise UsageError(
+            f"one TESTSET is measured at a time, not {1 + len(context.args)}",
+            next_step="to measure restored pictures against the truth, use `dunrestore compare`",
+        )
     wishes = Wishes(
         protocol=protocol,
         damage=damage,

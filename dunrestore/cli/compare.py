@@ -40,32 +40,6 @@ def compare(
     Folders are matched by name. PSNR, SSIM, DSSIM, LPIPS and CIEDE2000.
     """
     console.set_up(quiet=quiet, verbose=verbose)
-    compare_folders(
-        restored,
-        truth,
-        mask=mask,
-        suffix=suffix,
-        lpips=lpips,
-        cache_dir=cache_dir,
-        offline=offline,
-        as_json=as_json,
-        quiet=quiet,
-    )
-
-
-def compare_folders(
-    restored: Path,
-    truth: Path,
-    *,
-    mask: Path | None,
-    suffix: str,
-    lpips: bool,
-    cache_dir: Path | None,
-    offline: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """What ``compare`` does, and ``bench`` with two folders."""
     from dunrestore.benchmarking.comparing import compare_pairs
     from dunrestore.benchmarking.pairing import pair_up
     from dunrestore.benchmarking.perceptual import load_lpips
