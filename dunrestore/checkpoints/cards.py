@@ -107,6 +107,16 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return one
 
 
+def in_words(value: Any) -> str:
+    """A part of a card on one line."""
+    if isinstance(value, dict):
+        parts = flat(cast(dict[str, Any], value)).items()
+        return "; ".join(f"{key}: {in_words(part)}" for key, part in parts)
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in cast(list[Any], value))
+    return str(value).replace("\n", " ")
+
+
 def _block(value: Any) -> list[str]:
     if isinstance(value, dict):
         return _table(flat(cast(dict[str, Any], value)))
@@ -121,6 +131,4 @@ def _table(values: Mapping[str, Any]) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(str(item) for item in cast(list[Any], value))
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return in_words(value).replace("|", "\\|")

@@ -83,6 +83,10 @@ def restore(
         precision=precision,
         preserve=preserve,
     )
+    if mask is not None and preserve == "never":
+        raise UsageError(
+            "--mask says what to change, --preserve never changes all", next_step="drop one"
+        )
     devices = choose_devices(device)  # refused now, not for each file
     policy = _policy(existing, overwrite)
     planned = plan_jobs(

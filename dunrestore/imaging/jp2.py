@@ -5,7 +5,7 @@ After ISO/IEC 15444-1 (JP2), and ExifTool's list of the UUIDs under which metada
 
 import mmap
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO
@@ -27,6 +27,8 @@ Box = tuple[bytes, bytes]
 
 SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
 CODESTREAM = b"\xff\x4f\xff\x51"
+_COD, _COM, _SOT = 0x52, 0x64, 0x90
+"""Markers of the codestream (ITU-T T.800, annex A)."""
 """What a bare codestream (.j2k, .jpc) begins with."""
 EXIF_UUID = b"JpgTiffExif->JP2"
 XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -44,6 +46,8 @@ class Jp2Boxes:
 
     boxes: tuple[Box, ...]
     lossless: bool
+    comments: tuple[bytes, ...] = ()
+    """Comment segments (COM) of the codestream's main header, with their marker."""
 
 
 def read(encoded: Encoded, max_mpixels: float | None) -> Document:
@@ -70,7 +74,9 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
     if boxes:
         kind = _kind(header, components)
     samples = _samples(encoded, at, end, (height, width, components), bits)
-    source = Jp2Boxes(tuple(boxes), _is_reversible(stream))
+    segments = [bytes(stream[start:end]) for start, end in _main_header(stream)]
+    comments = tuple(segment for segment in segments if segment[1] == _COM)
+    source = Jp2Boxes(tuple(boxes), _is_reversible(segments), comments)
     encoding = Encoding(kind, 2**bits - 1, components - (3 if kind == "rgb" else 1))
     lossy = "" if source.lossless else "lossy JPEG 2000"
     metadata = _metadata(boxes, header)
@@ -148,14 +154,25 @@ def _size(stream: memoryview) -> tuple[int, int, int, int]:
     return x1 - x0, y1 - y0, components, depths.pop()
 
 
-def _is_reversible(stream: memoryview) -> bool:
-    """Whether the coding style (COD) names the reversible wavelet."""
+def _main_header(stream: memoryview) -> Iterator[tuple[int, int]]:
+    """Begin and end of each segment before the first tile's."""
     at = 2
-    while stream[at] == 0xFF and stream[at + 1] not in (0x90, 0xD9):
-        if stream[at + 1] == 0x52:
-            return stream[at + 13] == 1
-        at += 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
-    return False
+    while at + 4 <= len(stream) and stream[at] == 0xFF and stream[at + 1] not in (_SOT, 0xD9):
+        end = at + 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
+        yield at, end
+        at = end
+
+
+def _is_reversible(segments: Iterable[bytes]) -> bool:
+    """Whether the coding style names the reversible wavelet."""
+    return next((segment[13] == 1 for segment in segments if segment[1] == _COD), False)
+
+
+def _commented(stream: bytes, comments: Iterable[bytes]) -> bytes:
+    """A codestream with comments that it does not hold yet at the end of its main header."""
+    places = list(_main_header(memoryview(stream)))
+    own, at = {stream[start:end] for start, end in places}, places[-1][1]
+    return stream[:at] + b"".join(each for each in comments if each not in own) + stream[at:]
 
 
 def _kind(header: list[Box], components: int) -> Kind:
@@ -224,6 +241,8 @@ def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
         imagecodecs.jpeg2k_encode(array, level=0, reversible=True, codecformat="j2k", mct=False)
     )
     source = picture.source
+    if isinstance(source, Jp2Boxes):
+        stream = _commented(stream, source.comments)
     if isinstance(source, Jp2Boxes) and not source.boxes:
         file.write(stream)
         return ("XMP",) if picture.metadata.xmp is not None else ()

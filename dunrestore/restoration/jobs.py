@@ -15,6 +15,12 @@ log = logging.getLogger(__name__)
 
 DEFAULT_SUFFIX = "-restored"
 
+OTHER_PICTURES = frozenset(
+    {".arw", ".avif", ".bmp", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".heic", ".heif", ".ico",
+     ".nef", ".orf", ".pdf", ".ppm", ".psb", ".psd", ".raf", ".rw2", ".svg", ".tga"}
+)  # fmt: skip
+"""Extensions of pictures that are neither read nor written."""
+
 _EXTENSIONS = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "jp2": ".jp2", "webp": ".webp"}
 
 
@@ -57,7 +63,8 @@ def plan_jobs(
 
     Raises:
         InputError: an input that does not exist.
-        UsageError: outputs that would collide with each other or with an input.
+        UsageError: outputs that would collide with each other or with an input, or an output that
+            is no place for them.
         NothingToDoError: no picture found.
     """
     if "/" in suffix or "\\" in suffix:
@@ -91,9 +98,24 @@ def output_folder(jobs: Sequence[Job], output: Path | None, inputs: Sequence[Pat
 
 
 def _to_one_file(inputs: Sequence[Path], output: Path | None) -> bool:
-    if output is None or len(inputs) != 1 or inputs[0].is_dir() or output.is_dir():
+    if output is None or output.is_dir():
         return False
-    return output.suffix.lower() in IMAGE_SUFFIXES
+    kind = output.suffix.lower()
+    if kind in OTHER_PICTURES or str(output) == "-":
+        raise UsageError(
+            "not written to standard output" if str(output) == "-" else f"{kind} is not written",
+            path=output,
+            next_step=f"name a file that ends in one of {', '.join(_EXTENSIONS.values())}",
+        )
+    if kind not in IMAGE_SUFFIXES:
+        return False
+    if len(inputs) > 1 or inputs[0].is_dir():
+        raise UsageError(
+            "several pictures cannot be written to one file",
+            path=output,
+            next_step="name a folder",
+        )
+    return True
 
 
 def _sources(
@@ -118,6 +140,8 @@ def _pictures(folder: Path, *, recursive: bool) -> Iterator[Path]:
     except OSError as error:
         raise file_access_error(error, folder) from error
     for path in found:
+        if path.suffix.lower() in OTHER_PICTURES and path.is_file():
+            log.warning("%s: pictures of this kind are not read, left out", path)
         if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.endswith(change_map.SUFFIXES):
             continue
         if path.is_symlink() and not path.exists():

@@ -89,7 +89,7 @@ def read_masks(
         For each page bool (H, W), upright.
 
     Raises:
-        InputError: if it cannot be read, or does not fit.
+        InputError: if it cannot be read, does not fit, or marks the whole picture.
     """
     masks = tuple(_lost(page, make) for page in read(path).pages)
     if len(masks) != len(pages):
@@ -107,7 +107,19 @@ def read_masks(
                 path=path,
                 next_step="make it of the picture as it is looked at, upright",
             )
+        if lost_share(mask) == 1:
+            raise InputError(
+                "the mask leaves nothing to restore from",
+                path=path,
+                next_step="make it white where the picture is lost, and black elsewhere",
+            )
     return masks
+
+
+def lost_share(mask: Rows) -> float:
+    """The share of a mask (H, W) that is marked."""
+    height, width = mask.shape
+    return sum(int(mask[band].sum()) for band in bands(height, width)) / (height * width)
 
 
 def _lost(page: Picture, make: Make) -> Rows:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dunrestore.checkpoints import cards
 from dunrestore.checkpoints.load import Model
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels, xmp
 from dunrestore.imaging.in_order import each_part
+from dunrestore.imaging.limits import NAMES
 from dunrestore.imaging.picture import Picture
 from dunrestore.imaging.rows import DerivedRows, Rows, any_of
 from dunrestore.models.devices import kind_of
@@ -19,12 +21,16 @@ from dunrestore.provenance import drift, record
 from dunrestore.provenance.change_map import Change, change_of
 from dunrestore.provenance.record import Execution, FileFacts, ModelFacts, PageChanges, Record
 from dunrestore.provenance.regions import CELL, ChangedRegions
+from dunrestore.restoration.masks import lost_share
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import RestoredPage
 from dunrestore.restoration.source import FileOptions, Opened
 from dunrestore.restoration.work_folder import WorkFolder
 from dunrestore.stamps import now
 from dunrestore.storage.hashing import sha256_of
+
+MUCH = 0.5
+"""Share of a picture that a mask seldom marks but by mistake."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,7 @@ def make_record(work: Work, changes: Sequence[Change], finished: Finished) -> Re
             model.sha256,
             licence=str(card.get("licence", "")),
             intended_use=str(card.get("intended_use", "")),
-            training=str(card.get("training", "")),
+            training=cards.in_words(card.get("training", "")),
         ),
         options=wanted_options(work.options, work.file_options, opened.job.mask),
         execution=_execution(work, finished.seconds),
@@ -229,6 +235,12 @@ def _warnings(work: Work, pages: Sequence[PageChanges], finished: Finished) -> t
     redone = sum(page.tiles_redone for page in work.pages if page is not None)
     if redone:
         found.append(f"tiles computed again in float32: {redone}")
+    opened = work.opened
+    found += [warning for mask in opened.masks or () for warning in _mask_warnings(mask)]
+    same_name = opened.job.source.suffix.lower() == opened.job.target.suffix.lower()
+    if same_name and opened.image_format != opened.document.format:
+        held = NAMES[opened.document.format]
+        found.append(f"the source is a {held}; written as {NAMES[opened.image_format]} by its name")
     if finished.lost:
         found.append(f"{work.opened.image_format} cannot hold {', '.join(finished.lost)}")
     drifts = [page.drift for page in pages if page.drift is not None]
@@ -236,6 +248,13 @@ def _warnings(work: Work, pages: Sequence[PageChanges], finished: Finished) -> t
     if work.opened.image_format == "jpeg" and any(page.changed_pixels for page in pages):
         found.append(f"encoded as JPEG again, which touched {touched:.1f} % of the sound pixels")
     return (*found, *finished.notes)
+
+
+def _mask_warnings(mask: Rows) -> list[str]:
+    share = lost_share(mask)
+    if share == 0:
+        return ["the mask marks nothing"]
+    return [f"the mask marks {100 * share:.0f} % of the picture"] if share > MUCH else []
 
 
 def _page_warnings(page: PageChanges, options: RestoreOptions) -> list[str]:

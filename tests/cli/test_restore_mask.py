@@ -157,6 +157,34 @@ def test_a_mask_that_does_not_fit_is_one_line(scan, guided, capsys, mask, messag
     assert not out.exists()
 
 
+def test_a_mask_that_leaves_nothing_is_refused(scan, guided, capsys):
+    Image.fromarray(np.full((40, 60), 255, np.uint8)).save(scan / "all.png")
+    code, out = restore(scan, guided, "--mask", scan / "all.png")
+    assert code == ExitCode.INPUT
+    assert "all.png: the mask leaves nothing to restore from" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "warnings"),
+    [(0, ["the mask marks nothing"]), (15, []), (30, ["the mask marks 75 % of the picture"])],
+)
+def test_a_mask_that_is_likely_a_mistake_is_warned_of(scan, guided, rows, warnings):
+    mask = np.zeros((40, 60), np.uint8)
+    mask[:rows] = 255
+    Image.fromarray(mask).save(scan / "some.png")
+    code, out = restore(scan, guided, "--mask", scan / "some.png")
+    assert code == ExitCode.OK
+    assert json.loads((scan / f"{out.name}.dunrestore.json").read_text())["warnings"] == warnings
+
+
+def test_a_mask_and_changing_everything_contradict_each_other(scan, guided, capsys):
+    code, out = restore(scan, guided, "--mask", scan / "masks", "--preserve", "never")
+    assert code == ExitCode.USAGE
+    assert "--preserve never changes all" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_one_mask_does_not_do_for_two_pictures(scan, guided, capsys):
     (scan / "other.png").write_bytes((scan / "wall.png").read_bytes())
     pictures = [str(scan / "wall.png"), str(scan / "other.png")]

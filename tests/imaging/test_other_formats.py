@@ -1,6 +1,7 @@
 """PNG, JPEG, JPEG 2000 and WebP: in and out the same, chunk for chunk."""
 
 import io
+import struct
 import zlib
 from dataclasses import replace
 
@@ -114,6 +115,25 @@ def test_a_jp2_keeps_every_box(tmp_path, data):
         imagecodecs.jpeg2k_decode(after).reshape(document.pages[0].samples.shape),
         document.pages[0].samples,
     )
+
+
+@pytest.mark.parametrize("kind", ["j2k", "jp2"])
+def test_a_jp2_keeps_the_comments_of_its_codestream(tmp_path, kind):
+    samples = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    stream = imagecodecs.jpeg2k_encode(samples, level=0, reversible=True, codecformat=kind)
+    said = [b"\0\1Inventory 1234; scanned by Li", b"\0\0\xff\x90 bytes"]
+    comments = [b"\xff\x64" + struct.pack(">H", len(each) + 2) + each for each in said]
+    at = stream.index(b"\xff\x90", stream.index(b"\xff\x4f\xff\x51"))
+    data = stream[:at] + b"".join(comments) + stream[at:]
+    if kind == "jp2":  # the last box, which ends with the file
+        box = data.index(b"jp2c") - 4
+        data = data[:box] + struct.pack(">I", len(data) - box) + data[box + 4 :]
+    document, after, written = through(tmp_path, data)
+    assert written.lost == ()
+    assert all(after.count(comment) == 1 for comment in comments)
+    assert after.count(b"Created by OpenJPEG") == data.count(b"Created by OpenJPEG") == 1
+    assert np.array_equal(imagecodecs.jpeg2k_decode(after), samples)
+    assert files.read(tmp_path / "out").pages[0].source == document.pages[0].source
 
 
 @QUICK

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from dunrestore.errors import InputError, NothingToDoError, UsageError
@@ -85,3 +87,29 @@ def test_missing_and_empty_inputs_are_named(tree):
 def test_a_suffix_cannot_leave_the_folder(tree):
     with pytest.raises(UsageError, match="path separator"):
         plan_jobs([tree / "in"], tree / "out", suffix="/../../x")
+
+
+@pytest.mark.parametrize("name", ["out.gif", "out.BMP", "-"])
+def test_a_kind_that_is_not_written_is_refused(tree, name):
+    output = Path(name) if name == "-" else tree / name
+    with pytest.raises(UsageError, match=r"not written.*\.png, \.tif"):
+        plan_jobs([tree / "in/a.png"], output)
+
+
+@pytest.mark.parametrize("names", [["in/a.png", "in/b.tif"], ["in"]])
+def test_several_pictures_do_not_go_to_one_file(tree, names):
+    with pytest.raises(UsageError, match=r"one\.png.*name a folder"):
+        plan_jobs([tree / name for name in names], tree / "one.png")
+
+
+def test_a_dot_makes_no_file_of_a_folder(tree):
+    (job,) = plan_jobs([tree / "in/a.png"], tree / "cave.103")
+    assert job.target == tree / "cave.103/a.png"
+
+
+def test_pictures_that_are_left_out_are_named(tree, caplog):
+    for name in ("in/old.bmp", "in/raw.CR2", "in/deep/x.gif"):
+        (tree / name).write_bytes(b"x")
+    plan_jobs([tree / "in"], tree / "out")
+    assert [record.args[0].name for record in caplog.records] == ["old.bmp", "raw.CR2"]
+    assert all("are not read, left out" in record.message for record in caplog.records)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image, TiffImagePlugin
 
+from dunrestore.checkpoints import cards
 from dunrestore.errors import ExitCode, OutputCheckError
 from dunrestore.imaging import files, xmp
 from dunrestore.provenance import premis, record
@@ -251,3 +252,19 @@ def test_what_low_precision_spoils_is_done_again_and_said(tmp_path):
     assert values["execution"]["tiles_redone"] == 1
     assert any("again in float32" in warning for warning in result.warnings)
     assert values["changed_percent"] == pytest.approx(100 * (scan() == 255).all(axis=2).mean())
+
+
+def test_a_name_that_is_another_formats_is_warned_of(tmp_path):
+    Image.fromarray(scan()).save(tmp_path / "in.tif", "PNG")
+    _, _, values = restored(tmp_path, name="in.tif", out="out.tif")
+    assert values["output"]["format"] == "tiff"
+    assert values["warnings"] == ["the source is a PNG; written as TIFF by its name"]
+    _, _, asked = restored(tmp_path, name="in.tif", out="out.png")
+    assert asked["warnings"] == []
+
+
+def test_how_a_model_was_trained_is_said_in_words():
+    said = {"data": "murals", "commands": ["one", "two"], "run": {"seed": 3}, "why": "a\nb"}
+    expected = "data: murals; commands: one, two; run.seed: 3; why: a b"
+    assert cards.in_words(said) == expected
+    assert cards.in_words("by hand") == "by hand"
