@@ -279,9 +279,10 @@ def _mask_paths(jobs: "Sequence[Job]", output: Path, mask_output: Path | None) -
     inside = [j.target.relative_to(output) if output in j.target.parents else Path(j.target.name)
               for j in jobs]  # fmt: skip
     paths: list[Path | None] = [mask_output / path.with_suffix(".png") for path in inside]
-    if len(set(paths)) < len(paths):
+    if shared := next((path for path in paths if paths.count(path) > 1), None):
         raise UsageError(
-            "two pictures differ only in their format, and so would share a mask",
+            "would be the mask of two pictures, which differ in their format alone",
+            path=shared,
             next_step="do them one by one",
         )
     return paths

@@ -110,6 +110,8 @@ def _train(
         console.data.print(to_toml(config), end="", markup=False)
         return
     with joined_world() as world:
+        if world.leads and not quiet:
+            console.say(f"training {config.stage}, {config.iterations} steps, into {output}")
 
         def watchers(start: int) -> list[TrainingProgress]:
             shown = world.leads and not quiet

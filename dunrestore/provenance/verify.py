@@ -33,7 +33,8 @@ def verify(folder: Path) -> Iterator[Checked]:
         NothingToDoError: if nothing in it has a record.
     """
     if not folder.is_dir():
-        raise InputError("there is no such folder", path=folder, next_step="check the name")
+        reason = "this is no folder" if folder.exists() else "there is no such folder"
+        raise InputError(reason, path=folder, next_step="check the name")
     sidecars = sorted(folder.rglob(f"*{record.SUFFIX}"))
     listed = checksums.read(folder)
     if not sidecars and not listed:

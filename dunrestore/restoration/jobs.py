@@ -180,6 +180,8 @@ def _refuse_collisions(jobs: Sequence[Job]) -> None:
             )
         # On some file systems names that differ in case or accents' encoding are the same.
         key = unicodedata.normalize("NFC", str(job.target.resolve())).casefold()
+        if takers.get(key) == job.source:
+            raise UsageError("given twice", path=job.source, next_step="name it once")
         if key in takers:
             raise UsageError(
                 f"{takers[key].name} and {job.source.name} would both be written here",

@@ -102,6 +102,11 @@ def test_several_pictures_do_not_go_to_one_file(tree, names):
         plan_jobs([tree / name for name in names], tree / "one.png")
 
 
+def test_a_picture_that_is_given_twice_is_named_once(tree):
+    with pytest.raises(UsageError, match=r"a\.png: given twice"):
+        plan_jobs([tree / "in/a.png", tree / "in/a.png"], tree / "out")
+
+
 def test_a_dot_makes_no_file_of_a_folder(tree):
     (job,) = plan_jobs([tree / "in/a.png"], tree / "cave.103")
     assert job.target == tree / "cave.103/a.png"
