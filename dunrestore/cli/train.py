@@ -110,12 +110,12 @@ def _train(
         console.data.print(to_toml(config), end="", markup=False)
         return
     with joined_world() as world:
-        if world.leads and not quiet:
-            console.say(f"training {config.stage}, {config.iterations} steps, into {output}")
 
         def watchers(start: int) -> list[TrainingProgress]:
             shown = world.leads and not quiet
             bar = shown and not no_progress
+            if shown:
+                console.say(f"training {config.stage}, {config.iterations} steps, into {output}")
             return [TrainingProgress(config.iterations, start, bar=bar, lines=shown)]
 
         try:
