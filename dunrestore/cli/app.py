@@ -86,7 +86,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             return _report("interrupted", code) if by_user else code
         except KeyboardInterrupt:
             return _report("interrupted", ExitCode.INTERRUPTED)
-        except Exception as error:
+        except Exception as error:  # none escapes as a traceback
             if interrupted.is_set():  # in the middle of an import, which made another error of it
                 return _report("interrupted", ExitCode.INTERRUPTED)
             return _report(*_explained(error))
