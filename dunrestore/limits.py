@@ -81,10 +81,8 @@ def _groups(controller: str) -> Iterator[Path]:
 
 def _quota(group: Path) -> float:
     """Processors that a group may use; infinity without a limit."""
-    words = _read(group / "cpu.max").split()
-    words = (
-        words or (_read(group / "cpu.cfs_quota_us") + _read(group / "cpu.cfs_period_us")).split()
-    )
+    older = (_read(group / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+    words = (_read(group / "cpu.max") or " ".join(older)).split()
     if len(words) != 2 or not all(map(str.isdecimal, words)):  # max or -1: no limit
         return math.inf
     return int(words[0]) / int(words[1])

@@ -22,14 +22,14 @@ def groups(monkeypatch, tmp_path):
     monkeypatch.setattr(limits, "_OWN_GROUPS", tmp_path / "own")
     limits._usable.cache_clear()
 
-    def write(own: str, **files: str):
+    def write(own: str, files: dict[str, str]):
         (tmp_path / "own").write_text(own)
         for name, text in files.items():
             file = tmp_path / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
 
-    yield lambda own, files: write(own, **files)
+    yield write
     limits._usable.cache_clear()
 
 

@@ -27,9 +27,9 @@ Box = tuple[bytes, bytes]
 
 SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
 CODESTREAM = b"\xff\x4f\xff\x51"
+"""What a bare codestream (.j2k, .jpc) begins with."""
 _COD, _COM, _SOT = 0x52, 0x64, 0x90
 """Markers of the codestream (ITU-T T.800, annex A)."""
-"""What a bare codestream (.j2k, .jpc) begins with."""
 EXIF_UUID = b"JpgTiffExif->JP2"
 XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 IPTC_UUID = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")

@@ -74,6 +74,7 @@ def plan_jobs(
             raise InputError("no such file or folder", path=path, next_step="check the name")
     if output is None:
         suffix = suffix or DEFAULT_SUFFIX
+    _refuse_output(inputs, output)
     if _to_one_file(inputs, output):
         assert output is not None
         jobs = [Job(inputs[0], output)]
@@ -98,8 +99,15 @@ def output_folder(jobs: Sequence[Job], output: Path | None, inputs: Sequence[Pat
 
 
 def _to_one_file(inputs: Sequence[Path], output: Path | None) -> bool:
-    if output is None or output.is_dir():
+    if output is None or len(inputs) != 1 or inputs[0].is_dir() or output.is_dir():
         return False
+    return output.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _refuse_output(inputs: Sequence[Path], output: Path | None) -> None:
+    """Refuse what is neither a folder nor a file that the inputs could be written to."""
+    if output is None or output.is_dir():
+        return
     kind = output.suffix.lower()
     if kind in OTHER_PICTURES or str(output) == "-":
         raise UsageError(
@@ -107,15 +115,12 @@ def _to_one_file(inputs: Sequence[Path], output: Path | None) -> bool:
             path=output,
             next_step=f"name a file that ends in one of {', '.join(_EXTENSIONS.values())}",
         )
-    if kind not in IMAGE_SUFFIXES:
-        return False
-    if len(inputs) > 1 or inputs[0].is_dir():
+    if kind in IMAGE_SUFFIXES and not _to_one_file(inputs, output):
         raise UsageError(
             "several pictures cannot be written to one file",
             path=output,
             next_step="name a folder",
         )
-    return True
 
 
 def _sources(
