@@ -29,7 +29,7 @@ from dunrestore.restoration.work_folder import WorkFolder
 from dunrestore.stamps import now
 from dunrestore.storage.hashing import sha256_of
 
-MUCH = 0.5
+MOST_MARKED = 0.5
 """Share of a picture that a mask seldom marks but by mistake."""
 
 
@@ -254,7 +254,7 @@ def _mask_warnings(mask: Rows) -> list[str]:
     share = lost_share(mask)
     if share == 0:
         return ["the mask marks nothing"]
-    return [f"the mask marks {100 * share:.0f} % of the picture"] if share > MUCH else []
+    return [f"the mask marks {100 * share:.0f} % of the picture"] if share > MOST_MARKED else []
 
 
 def _page_warnings(page: PageChanges, options: RestoreOptions) -> list[str]:
