@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, fetch, import and check models.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's name.")]
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Models by name.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Models by name.")]
 CacheDir = Annotated[
     Path | None,
     typer.Option(
@@ -169,7 +169,7 @@ def import_(
 @app.command()
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="Models; all if none is named.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Models; all if none is named.")
     ] = None,
     run: Annotated[
         bool,
@@ -216,7 +216,7 @@ def remove(names: Names, cache_dir: CacheDir = None, quiet: Quiet = False) -> No
 @app.command()
 def path(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A model; the cache if none is named.")
+        str | None, typer.Argument(metavar="NAME", help="A model; the cache if none is named.")
     ] = None,
     cache_dir: CacheDir = None,
 ) -> None:

@@ -58,7 +58,7 @@ class RecipeName(StrEnum):
 
 def noise(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="Pictures, or folders of pictures.")
+        list[Path], typer.Argument(metavar="INPUT", help="Pictures, or folders of pictures.")
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUTPUT", help="File or folder.")

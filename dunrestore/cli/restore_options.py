@@ -19,7 +19,7 @@ def _tile(value: str) -> str:
 
 
 Inputs = Annotated[
-    list[Path], typer.Argument(metavar="INPUT...", help="Pictures, or folders of pictures.")
+    list[Path], typer.Argument(metavar="INPUT", help="Pictures, or folders of pictures.")
 ]
 
 Output = Annotated[

@@ -226,18 +226,21 @@ def _expected(options: tuple[Any, ...]) -> str:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A configuration file's values; they are checked by ``make_config``.
+    """A configuration file's values.
 
     Raises:
-        ConfigError: if it is not TOML.
+        ConfigError: if it is not TOML; unknown field; wrong type.
         FileAccessError: if it cannot be read.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {name: _checked(name, value) for name, value in values.items()}
     except OSError as error:
         raise file_access_error(error, path) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"not a TOML file: {error}", path=path) from error
+    except ConfigError as error:
+        raise ConfigError(error.cause, path=path, next_step=error.next_step) from error
 
 
 def to_toml(config: TrainConfig) -> str:

@@ -88,6 +88,14 @@ def test_a_file_that_is_no_toml_is_named(tmp_path):
         read_toml(file)
 
 
+@pytest.mark.parametrize("line", ['batch = "x"', "batches = 3", 'recipe = "none"'])
+def test_what_is_wrong_in_a_file_names_the_file(tmp_path, line):
+    file = tmp_path / "wrong.toml"
+    file.write_text(line)
+    with pytest.raises(ConfigError, match=r"^[^ ]*wrong\.toml: "):
+        read_toml(file)
+
+
 def test_fields_that_are_not_set_stay_out_of_the_toml():
     values = tomllib.loads(to_toml(TrainConfig()))
     assert values.keys() == {k for k, v in asdict(TrainConfig()).items() if v is not None}
