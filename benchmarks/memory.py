@@ -30,6 +30,7 @@ from torch import nn
 
 from dunrestore.checkpoints.load import Model, load
 from dunrestore.models.devices import Precision
+from dunrestore.models.facts import Facts
 from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
 
@@ -37,7 +38,7 @@ SEGMENT = 512
 
 
 @dataclass(frozen=True)
-class StandInConfig:
+class StandInConfig(Facts):
     size_multiple: int = 16
 
     def bytes_per_pixel(self, itemsize: int) -> float:

@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from dunrestore.models.facts import facts
+
 T = TypeVar("T")
 
 SAMPLING_SECONDS = 0.01
@@ -87,7 +89,7 @@ def multiply_adds(network: nn.Module) -> int:
     The side is rounded up to what the network needs. Nothing is computed: the network is counted
     on the meta device.
     """
-    needed: int = network.config.size_multiple  # pyright: ignore[reportAssignmentType, reportAttributeAccessIssue]
+    needed = facts(network).size_multiple
     side = -(-REFERENCE_SIDE // needed) * needed
     shell = copy.deepcopy(network).to("meta")
     with FlopCounterMode(display=False) as counter, torch.inference_mode():

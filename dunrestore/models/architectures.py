@@ -9,10 +9,9 @@ from torch import nn
 from dunrestore.models.arin import ARIN, ARINConfig
 from dunrestore.models.car import CAR, CARConfig
 from dunrestore.models.edsr import EDSR, EDSRConfig
+from dunrestore.models.facts import Facts
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINet, HINetConfig
-
-Config = HINetConfig | EDSRConfig | CARConfig | ARINConfig | GuidedConfig
 
 
 @dataclass(frozen=True)
@@ -21,8 +20,8 @@ class Architecture:
 
     network: type[nn.Module]
     """Built from one config; input (B, 3, H, W) RGB in [0, 1]."""
-    config: type[Config]
-    """Frozen dataclass with ``size_multiple``: input sizes must be multiples of it."""
+    config: type[Facts]
+    """Frozen dataclass that declares what must be known of the network."""
     restores: bool
     """Whether it maps a picture to a picture of the same size, as a tuple of stages, last best."""
     title: str

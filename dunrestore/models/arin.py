@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from dunrestore.models.car import CAR, CARConfig
+from dunrestore.models.facts import Facts
 from dunrestore.models.hinet import HINet, HINetConfig
 
 
 @dataclass(frozen=True)
-class ARINConfig:
+class ARINConfig(Facts):
     """What an ARIN is built from."""
 
     car: CARConfig = field(default_factory=CARConfig)

@@ -15,13 +15,14 @@ from torch.nn import functional as F
 
 from dunrestore.models.convolution import Conv, Shuffle, Unshuffle, is_fused
 from dunrestore.models.edsr import EDSR, EDSRConfig, MeanShift
+from dunrestore.models.facts import Facts
 
 STRIDE = 8
 """The kernel generator works at an eighth of the input's resolution."""
 
 
 @dataclass(frozen=True)
-class CARConfig:
+class CARConfig(Facts):
     """What a CAR network is built from."""
 
     kernel: int = 7

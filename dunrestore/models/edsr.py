@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dunrestore.models.convolution import Conv, Shuffle, is_fused
+from dunrestore.models.facts import Facts
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -18,7 +19,7 @@ RESIDUAL_SCALE = 0.1
 
 
 @dataclass(frozen=True)
-class EDSRConfig:
+class EDSRConfig(Facts):
     """What an EDSR is built from."""
 
     blocks: int = 32
@@ -33,11 +34,6 @@ class EDSRConfig:
             raise ValueError(f"scale must be 2 or 4, not {self.scale}")
         if self.blocks < 1 or self.features < 1:
             raise ValueError("blocks and features must be at least 1")
-
-    @property
-    def size_multiple(self) -> int:
-        """Any size will do."""
-        return 1
 
 
 class MeanShift(nn.Conv2d):

@@ -13,11 +13,12 @@ from torch.nn import functional as F
 
 from dunrestore.models.colours import Evidence, Part, count_colours, weigh_colours
 from dunrestore.models.convolution import Conv
+from dunrestore.models.facts import Facts
 from dunrestore.models.hinet import Block, HINet, HINetConfig, UpBlock
 
 
 @dataclass(frozen=True)
-class GuidedConfig:
+class GuidedConfig(Facts):
     """What an ARIN-guided network is built from."""
 
     finder_width: int = 12

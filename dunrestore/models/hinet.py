@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dunrestore.models.convolution import Conv, Doubling, both, with_shortcut
+from dunrestore.models.facts import Facts
 from dunrestore.models.normalisation import InstanceNorm
 
 
 @dataclass(frozen=True)
-class HINetConfig:
+class HINetConfig(Facts):
     """What a HINet is built from."""
 
     width: int = 64

@@ -18,6 +18,7 @@ from torch import nn
 from dunrestore.errors import OutputCheckError
 from dunrestore.models.allocation import keep_freed_memory
 from dunrestore.models.colours import Evidence, Part
+from dunrestore.models.facts import facts
 from dunrestore.models.guided import Guided
 from dunrestore.models.normalisation import set_window
 
@@ -52,8 +53,7 @@ def origin_multiple(network: nn.Module) -> int:
 
 def size_multiple(network: nn.Module) -> int:
     """What heights and widths must be multiples of: the paper's six, and the network's own need."""
-    needed: int = network.config.size_multiple  # pyright: ignore[reportAssignmentType, reportAttributeAccessIssue]
-    return math.lcm(PAPER_MULTIPLE, needed)
+    return math.lcm(PAPER_MULTIPLE, facts(network).size_multiple)
 
 
 @dataclass

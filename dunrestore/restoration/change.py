@@ -16,6 +16,7 @@ from dunrestore.errors import MemoryExhaustedError, UsageError
 from dunrestore.imaging import tiling
 from dunrestore.models.allocation import hand_back_memory, is_out_of_memory
 from dunrestore.models.devices import choose_devices, choose_precision, free_memory
+from dunrestore.models.facts import facts
 from dunrestore.models.guided import Guided
 from dunrestore.models.runner import in_turn, origin_multiple, size_multiple
 from dunrestore.models.runners import Runners
@@ -176,7 +177,8 @@ def automatic_tile(
 ) -> int:
     """The side of the largest tile that the free memory allows, up to ``LARGEST_TILE``; on a GPU up
     to ``LARGEST_ON_GPU`` if it is computed alone, with others up to about as many pixels."""
-    pixels = MEMORY_SHARE * _free_memory(device) / (_bytes_per_pixel(network, dtype) * batch_size)
+    per_pixel = facts(network).bytes_per_pixel(dtype.itemsize)
+    pixels = MEMORY_SHARE * _free_memory(device) / (per_pixel * batch_size)
     multiple = size_multiple(network)
     side = int(pixels**0.5) // multiple * multiple
     largest = LARGEST_TILE
@@ -207,7 +209,7 @@ def tiles_at_once(
     """How many tiles are computed together: on GPUs as many as fit up to ``LARGEST_BATCH``."""
     if any(device.type != "cuda" for device in devices):
         return 1
-    per_tile = _bytes_per_pixel(network, dtype) * tile**2
+    per_tile = facts(network).bytes_per_pixel(dtype.itemsize) * tile**2
     room = MEMORY_SHARE * min(map(_free_memory, devices))
     return max(1, min(LARGEST_BATCH, int(room / per_tile), LARGEST_ON_GPU**2 // tile**2))
 
@@ -215,10 +217,6 @@ def tiles_at_once(
 def _free_memory(device: torch.device) -> int:
     # What another file's tiles take for the moment must not decide this one's.
     return in_turn(device, lambda: free_memory(device))
-
-
-def _bytes_per_pixel(network: nn.Module, dtype: torch.dtype) -> float:
-    return network.config.bytes_per_pixel(dtype.itemsize)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue, reportReturnType]
 
 
 def plan_tiles(

@@ -13,6 +13,7 @@ from dunrestore.datasets.patches import PatchOptions, damaged_by
 from dunrestore.datasets.pictures import Checked, PictureStore, Sample, cut
 from dunrestore.degradations.seeds import generator_for
 from dunrestore.metrics.fidelity import compare
+from dunrestore.models.facts import facts
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def validate(
     dtype: torch.dtype,
 ) -> tuple[Figures, list[Restored]]:
     """Restore the pictures, whole, and compare them with the truth."""
-    multiple: int = network.config.size_multiple  # pyright: ignore[reportAssignmentType, reportAttributeAccessIssue]
+    multiple = facts(network).size_multiple
     was_training = network.training
     network.eval()
     restored: list[Restored] = []

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dunrestore.models.facts import Facts
+
 
 @dataclass(frozen=True)
-class ToyConfig:
+class ToyConfig(Facts):
     """Facts that a real config declares."""
 
     size_multiple: int = 16
