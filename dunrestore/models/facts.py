@@ -1,15 +1,27 @@
 """What the rest of the package must know of a network, declared by its frozen config."""
 
+from typing import ClassVar
+
 from torch import nn
 
 
 class Facts:
     """The base of the configs; each declares what is otherwise in its network."""
 
+    overlap: ClassVar[int] = 240
+    """Pixels that tiles share: the fewest that kept seams below half an 8-bit step, measured in
+    docs/decisions.md."""
+
     @property
     def size_multiple(self) -> int:
         """Height and width of the input must be multiples of this."""
         return 1
+
+    @property
+    def origin_multiple(self) -> int | None:
+        """What tiles begin at multiples of, so that they come out as in the whole picture; None for
+        what their sizes are multiples of."""
+        return None
 
     def bytes_per_pixel(self, itemsize: int) -> float:
         """Peak memory of one inference per input pixel, of a network that restores.

@@ -30,6 +30,8 @@ class GuidedConfig(Facts):
     hinet: HINetConfig = field(default_factory=lambda: HINetConfig(in_channels=7))
     """The refining network; its input is the pre-filled picture, the scan and the mask."""
 
+    overlap = 192
+
     def __post_init__(self) -> None:
         if self.hinet.in_channels != 7:
             raise ValueError(f"hinet.in_channels must be 7, not {self.hinet.in_channels}")

@@ -44,13 +44,6 @@ BLANK = 1 / 255
 """A result of a smaller range is constant."""
 
 
-def origin_multiple(network: nn.Module) -> int:
-    """What tiles should begin at multiples of, so that they come out as in the whole picture."""
-    if isinstance(network, Guided):
-        return network.config.origin_multiple
-    return size_multiple(network)
-
-
 def size_multiple(network: nn.Module) -> int:
     """What heights and widths must be multiples of: the paper's six, and the network's own need."""
     return math.lcm(PAPER_MULTIPLE, facts(network).size_multiple)

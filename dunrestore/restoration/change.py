@@ -17,8 +17,7 @@ from dunrestore.imaging import tiling
 from dunrestore.models.allocation import hand_back_memory, is_out_of_memory
 from dunrestore.models.devices import choose_devices, choose_precision, free_memory
 from dunrestore.models.facts import facts
-from dunrestore.models.guided import Guided
-from dunrestore.models.runner import in_turn, origin_multiple, size_multiple
+from dunrestore.models.runner import in_turn, size_multiple
 from dunrestore.models.runners import Runners
 from dunrestore.restoration.observer import Advance
 from dunrestore.restoration.options import RestoreOptions
@@ -30,10 +29,9 @@ T = TypeVar("T")
 
 WINDOW = 96
 """Side of the statistics window of tiled runs, measured in docs/decisions.md."""
-OVERLAP = 240
-"""Overlap of tiles in pixels, the smallest that kept seams below half an 8-bit step there."""
-OVERLAP_OF_GUIDED = 192
-"""The same of ``arin-guided``."""
+ALIGNED_FROM = 480
+"""Smaller tiles come out otherwise than the whole picture wherever they begin, and steps of 64
+would make them dear."""
 LARGEST_TILE = 1008
 """Larger tiles save little overlap; in float32 one of these takes 1.3 GB of the compact models."""
 LARGEST_OF_SEVERAL = 960
@@ -238,8 +236,7 @@ def plan_tiles(
         return tiling.plan(*size, tile=None, overlap=0, multiple=multiple), 0
     side = -(-tile // multiple) * multiple
     if options.overlap is None:
-        enough = OVERLAP_OF_GUIDED if isinstance(network, Guided) else OVERLAP
-        overlap = max(min(enough, side // 2 // multiple * multiple), 0)
+        overlap = max(min(facts(network).overlap, side // 2 // multiple * multiple), 0)
     elif -(-options.overlap // multiple) * multiple >= side:
         raise UsageError(
             f"an overlap of {options.overlap} pixels leaves nothing of tiles of {side}",
@@ -247,8 +244,7 @@ def plan_tiles(
         )
     else:
         overlap = options.overlap
-    # What is cut so small comes out otherwise in any case, and steps of 64 would make it dear.
-    aligned = origin_multiple(network) if side >= 2 * OVERLAP else multiple
+    aligned = facts(network).origin_multiple if side >= ALIGNED_FROM else None
     plan = tiling.plan(*size, tile=tile, overlap=overlap, multiple=multiple, aligned=aligned)
     return plan, overlap
 

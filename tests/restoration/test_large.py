@@ -473,8 +473,8 @@ def test_looking_at_a_picture_is_told_as_a_part_of_the_work(monkeypatch, tmp_pat
 
 @pytest.mark.parametrize("side", [84, 90, 100, 110])
 def test_automatic_tiles_are_cut_as_before_the_interruption(monkeypatch, tmp_path, side):
-    monkeypatch.setattr(change, "OVERLAP", 40)
-    monkeypatch.setattr(change, "OVERLAP_OF_GUIDED", 40)
+    monkeypatch.setattr(change, "ALIGNED_FROM", 80)
+    monkeypatch.setattr(GuidedConfig, "overlap", 40)
     monkeypatch.setattr(change, "common_tile", lambda *_: side)
     path, model = make_tiff(tmp_path / "in.tif"), guided_model()
     options = {"tile": None, "device": "cpu", "precision": "fp32"}

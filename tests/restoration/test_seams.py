@@ -112,7 +112,7 @@ def test_a_model_that_looks_at_colours_knows_them_all(guided, height, width, ext
     picture, overlap = scan(height, width, height * 1000 + width), ENOUGH + 2 * REACH + more
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(change, "WINDOW", WINDOW)
-        patched.setattr(change, "OVERLAP", 0)  # tiles of any size are aligned
+        patched.setattr(change, "ALIGNED_FROM", 0)  # tiles of any size are aligned
         whole, tiled = (
             propose(picture, guided, RestoreOptions(tile=tile, overlap=shared, **CPU))
             for tile, shared in ((400, 0), (overlap + extra, overlap))
