@@ -23,7 +23,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dunrestore.models.colours import Part
-from dunrestore.models.guided import Guided
+from dunrestore.models.facts import facts
 from dunrestore.models.normalisation import set_window
 from dunrestore.models.runner import Runner
 from dunrestore.models.runners import Runners
@@ -128,7 +128,7 @@ def measure(name, side, tiles, rate, profile):
     peak = torch.cuda.max_memory_allocated() / 1e6
     pixels = side**2 * tiles / 1e6
     graph = "-"
-    if not isinstance(network, Guided):  # it asks what its finder found, which no graph can
+    if not facts(network).has_finder:  # else it asks what was found, which no graph can
         graph = f"{pixels / seconds(replayed(run, batch)):.1f}"
     print(
         f"| {name} | {tiles} | {pixels / tiles / published:.1f} | {pixels / ours:.1f} |"

@@ -30,6 +30,7 @@ class GuidedConfig(Facts):
     hinet: HINetConfig = field(default_factory=lambda: HINetConfig(in_channels=7))
     """The refining network; its input is the pre-filled picture, the scan and the mask."""
 
+    has_finder = True
     overlap = 192
 
     def __post_init__(self) -> None:

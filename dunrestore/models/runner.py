@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from dunrestore.errors import OutputCheckError
 from dunrestore.models.allocation import keep_freed_memory
 from dunrestore.models.colours import Evidence, Part
 from dunrestore.models.facts import facts
-from dunrestore.models.guided import Guided
 from dunrestore.models.normalisation import set_window
 
 log = logging.getLogger(__name__)
@@ -59,8 +58,8 @@ class Runner:
         dtype: what its convolutions compute in; pictures stay float32.
         window: side of the sliding window for instance statistics in pixels, or None for the
             published statistics over the whole input.
-        evidence: what the colours of the whole picture tell a ``Guided`` network, if its tiles are
-            parts of one; see ``look`` and ``know``.
+        evidence: what the colours of the whole picture tell a network with a finder, if its tiles
+            are parts of one; see ``look`` and ``know``.
     """
 
     network: nn.Module
@@ -94,15 +93,15 @@ class Runner:
 
         Args:
             tiles: (B, H, W, 3), RGB in [0, 1], H and W multiples of ``size_multiple(network)``; for
-                a network that finds losses in a step of its own perhaps (B, H, W, 4), last 1 where
-                the picture is known to be lost and 0 elsewhere.
+                a network with a finder perhaps (B, H, W, 4), last 1 where the picture is known to
+                be lost and 0 elsewhere.
             parts: what of a picture each tile shows; None for pictures without padding.
             found: (B, H, W, 1), the logits that ``look`` returned for them.
 
         Returns:
-            (B, H, W, 3): what to add to ``tiles``; the sum lies in [0, 1]. From a network that
-            finds losses in a step of its own (B, H, W, 4): last the probability of damage. And how
-            many of the tiles were computed again in float32.
+            (B, H, W, 3): what to add to ``tiles``; the sum lies in [0, 1]. From a network with a
+            finder (B, H, W, 4): last the probability of damage. And how many of the tiles were
+            computed again in float32.
 
         Raises:
             OutputCheckError: if the result is not finite, constant or wildly different from the
@@ -119,7 +118,7 @@ class Runner:
     def look(
         self, tiles: NDArray[np.float32], parts: Sequence[Part]
     ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None, int]:
-        """What a ``Guided`` network must know of all parts of a picture: ``Guided.look``.
+        """What a network with a finder must know of all parts of a picture: ``Guided.look``.
 
         Args:
             tiles: as in ``compute``.
@@ -149,11 +148,11 @@ class Runner:
     def _looked(
         self, tiles: torch.Tensor, parts: Sequence[Part]
     ) -> tuple[NDArray[np.float64], torch.Tensor | None, int]:
-        assert isinstance(self.network, Guided)
+        look: Any = self.network.look
         x, lost = _split(tiles)
         for dtype in dict.fromkeys((self.dtype, torch.float32)):
             with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-                counts, logits = self.network.look(x, lost, parts)
+                counts, logits = look(x, lost, parts)
             if logits is None or torch.isfinite(logits.sum()):
                 # Fetched here, where all that was computed is waited for.
                 return counts.cpu().numpy(), logits, len(tiles) if dtype != self.dtype else 0
@@ -170,7 +169,7 @@ class Runner:
             # Autocast leaves the additions of pictures in float32, where 8 bits of mantissa would
             # show.
             with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-                if not isinstance(self.network, Guided):
+                if not facts(self.network).has_finder:
                     return self.network(x)[-1].float().clamp(0, 1) - x
                 stages = self.network(x, lost, parts, self.evidence, found)
             change = stages[-1].float().clamp(0, 1) - x

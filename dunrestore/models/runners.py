@@ -15,7 +15,7 @@ from torch import nn
 
 from dunrestore.imaging.in_order import in_order
 from dunrestore.models.colours import Evidence, Part
-from dunrestore.models.guided import Guided
+from dunrestore.models.facts import facts
 from dunrestore.models.runner import Runner
 
 S = TypeVar("S")
@@ -92,7 +92,7 @@ class Runners:
     @property
     def looks_first(self) -> bool:
         """Whether the network must look at the whole picture before it restores a part."""
-        return isinstance(self._runners[0].network, Guided)
+        return facts(self._runners[0].network).has_finder
 
     def know(self, evidence: Evidence | None) -> None:
         """Let the network know of the picture whose tiles come next.

@@ -26,7 +26,7 @@ from dunrestore.imaging.pixels import add_to_samples, as_samples, rgb_rows, upri
 from dunrestore.imaging.rows import DerivedRows, Rows, StoredRows, TurnedRows, WritableRows, bands
 from dunrestore.imaging.segments import SegmentRows
 from dunrestore.models.devices import DTYPES, choose_devices, free_memory
-from dunrestore.models.guided import Guided
+from dunrestore.models.facts import facts
 from dunrestore.provenance.record import options_hash
 from dunrestore.restoration.change import Computed, Progress, compute
 from dunrestore.restoration.gathered import Gathering, Scan
@@ -208,7 +208,7 @@ class _Large:
 
     def _propose(self, scan: Scan, name: str) -> tuple[StoredRows, Computed]:
         """(H, W, 3 or 4): the change of every pixel, with the probability of damage."""
-        channels = 4 if isinstance(self._network, Guided) else 3
+        channels = 4 if facts(self._network).has_finder else 3
         gathering = Gathering(scan, self._folder, name, channels)
         options, begun = self._work.options, gathering.begun()
         tile: int | None = None

@@ -10,7 +10,7 @@ from dunrestore.checkpoints.load import Model
 from dunrestore.errors import InputError, ModelError, UsageError
 from dunrestore.imaging.rows import Rows
 from dunrestore.models.architectures import ARCHITECTURES
-from dunrestore.models.guided import Guided
+from dunrestore.models.facts import facts
 from dunrestore.restoration.change import Progress, Proposal, propose
 from dunrestore.restoration.noise import is_noisy
 from dunrestore.restoration.options import RestoreOptions
@@ -79,7 +79,7 @@ def check_mask(network: nn.Module, lost: Rows | None, size: tuple[int, int]) -> 
         UsageError: if the network cannot be told where the losses are.
         InputError: a mask of another shape.
     """
-    if lost is not None and not isinstance(network, Guided):
+    if lost is not None and not facts(network).has_finder:
         raise UsageError(
             "this model finds the losses itself and takes no mask", next_step="use -m arin-guided"
         )

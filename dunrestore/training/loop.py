@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dunrestore.degradations.seeds import generator_for
 from dunrestore.errors import ConfigError
-from dunrestore.models.guided import Guided
+from dunrestore.models.facts import facts
 from dunrestore.training.config import TrainConfig, as_values
 from dunrestore.training.distributed import World
 from dunrestore.training.interruption import StopRequest
@@ -114,8 +114,8 @@ class Trainer:
         return float(loss.detach())
 
     def _given_mask(self, masks: Tensor) -> tuple[Tensor, ...]:
-        """The true mask, for a guided network in some of the steps."""
-        if not isinstance(self.network, Guided):
+        """The true mask, for a network with a finder in some of the steps."""
+        if not facts(self.network).has_finder:
             return ()
         rng = generator_for(self.config.seed, "given mask", self.iteration)
         return (masks,) if rng.random() < self.config.given_mask else ()
