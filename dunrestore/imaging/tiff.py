@@ -3,50 +3,27 @@
 import logging
 import struct
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
 
 from dunrestore.errors import InputError
-from dunrestore.imaging import ifd
-from dunrestore.imaging.ifd import ByteOrder, Ifd
+from dunrestore.imaging import exif, ifd
+from dunrestore.imaging.ifd import Ifd
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
-from dunrestore.imaging.picture import (
-    Document,
-    Encoding,
-    Kind,
-    Metadata,
-    Palette,
-    Picture,
-    Resolution,
-)
+from dunrestore.imaging.picture import Document, Encoding, Kind, Palette, Picture
 from dunrestore.imaging.rows import Make
-
-(WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC) = (256, 257, 258, 259, 262)
-(STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES) = (273, 274, 277, 278, 279)
-(X_RESOLUTION, Y_RESOLUTION, PLANAR, RESOLUTION_UNIT, PREDICTOR) = (282, 283, 284, 296, 317)
-(COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES) = (320, 322, 323, 324, 325)
-(SUB_IFDS, EXTRA_SAMPLES, SAMPLE_FORMAT, FILL_ORDER) = (330, 338, 339, 266)
-(XMP, IPTC, PHOTOSHOP, ICC, LAYERS) = (700, 33723, 34377, 34675, 37724)
-YCBCR_TAGS = frozenset({347, 529, 530, 531, 532})
-"""JPEG tables and how colour differences are coded; void once the samples are stored as RGB."""
-
-STRUCTURE = frozenset(
-    {254, 255, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, 263, 264, 265, FILL_ORDER}
-    | {STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, 280, 281, PLANAR, 288, 289, 290, 291}
-    | {292, 293, PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES}
-    | {SUB_IFDS, EXTRA_SAMPLES, SAMPLE_FORMAT, 340, 341, *YCBCR_TAGS, *range(512, 522)}
-    | {XMP, IPTC, PHOTOSHOP, ICC, LAYERS}
-)
-"""Tags about how samples are stored, or with a field of their own in ``Metadata``."""
 
 WRITABLE = frozenset({1, 5, 8, 32773, 32946, 50000})
 """Compressions that are kept: none, LZW, deflate (two numbers), PackBits, Zstandard."""
 
-DECISIVE = (WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANAR, PREDICTOR)
+DECISIVE = (
+    *(ifd.WIDTH, ifd.HEIGHT, ifd.BITS, ifd.COMPRESSION, ifd.PHOTOMETRIC),
+    *(ifd.FILL_ORDER, ifd.SAMPLES, ifd.PLANAR, ifd.PREDICTOR),
+)
 """Without these, samples come out wrong; tifffile goes on without a tag that it fails to read."""
 
 OTHER_COLOURS = {
@@ -109,14 +86,14 @@ def read(
     encodings: list[Encoding] = []
     for number, tags in enumerate(directories, 1):
         try:
-            check_size(tags.number(WIDTH, 0), tags.number(HEIGHT, 0), max_mpixels)
+            check_size(tags.number(ifd.WIDTH, 0), tags.number(ifd.HEIGHT, 0), max_mpixels)
             encodings.append(_encoding(tags))
             _check_segments(tags, length)
         except InputError as error:
             which = f"page {number}: " if len(directories) > 1 else ""
             raise InputError(which + error.cause, next_step=error.next_step) from error
     file.seek(0)
-    pixels = sum(tags.number(WIDTH, 0) * tags.number(HEIGHT, 0) for tags in directories)
+    pixels = sum(tags.number(ifd.WIDTH, 0) * tags.number(ifd.HEIGHT, 0) for tags in directories)
     large = pixels > in_part.above
     pages: list[Picture] = []
     with _quiet(), tifffile.TiffFile(file) as tif:
@@ -126,7 +103,7 @@ def read(
                 tags.get(tag) and tag not in page.tags for tag in DECISIVE
             ):
                 raise InputError("the TIFF directory is damaged", next_step=ASK_FOR_UNDAMAGED)
-            if large and encoding.palette is None and tags.number(COMPRESSION, 1) != 6:
+            if large and encoding.palette is None and tags.number(ifd.COMPRESSION, 1) != 6:
                 samples = in_part.rows_of(page, tags)
             else:
                 samples = _samples(page.asarray(), tags)
@@ -185,7 +162,7 @@ def read_tags(file: BinaryIO) -> tuple[list[Ifd], bool]:
 
 
 def _encoding(tags: Ifd) -> Encoding:
-    photometric = tags.number(PHOTOMETRIC, -1)
+    photometric = tags.number(ifd.PHOTOMETRIC, -1)
     if photometric in OTHER_COLOURS:
         raise InputError(
             f"{OTHER_COLOURS[photometric]} is not supported",
@@ -195,8 +172,8 @@ def _encoding(tags: Ifd) -> Encoding:
         raise InputError(
             f"TIFF colours of kind {photometric} are not supported", next_step="convert it to RGB"
         )
-    depths = set(tags.numbers(BITS) or (1,))
-    if set(tags.numbers(SAMPLE_FORMAT) or (1,)) != {1}:
+    depths = set(tags.numbers(ifd.BITS) or (1,))
+    if set(tags.numbers(ifd.SAMPLE_FORMAT) or (1,)) != {1}:
         raise InputError(
             "samples that are not unsigned whole numbers are not supported",
             next_step="convert it to 8 or 16 bits a sample",
@@ -210,7 +187,7 @@ def _encoding(tags: Ifd) -> Encoding:
             + (" (8 with a palette)" if kind == "palette" else ""),
         )
     colour = 3 if kind == "rgb" else 1
-    extra = tags.number(SAMPLES, 1) - colour
+    extra = tags.number(ifd.SAMPLES, 1) - colour
     if not 0 <= extra <= 16:
         raise InputError(
             f"{extra + colour} samples a pixel do not fit the colours", next_step=ASK_FOR_UNDAMAGED
@@ -220,11 +197,11 @@ def _encoding(tags: Ifd) -> Encoding:
 
 
 def _is_jpeg_ycbcr(tags: Ifd) -> bool:
-    return tags.number(PHOTOMETRIC, -1) == 6 and tags.number(COMPRESSION, 1) in (6, 7)
+    return tags.number(ifd.PHOTOMETRIC, -1) == 6 and tags.number(ifd.COMPRESSION, 1) in (6, 7)
 
 
 def _palette(tags: Ifd) -> Palette:
-    values = np.array(tags.numbers(COLOUR_MAP), np.uint16)
+    values = np.array(tags.numbers(ifd.COLOUR_MAP), np.uint16)
     if values.size != 3 * 256:
         raise InputError("the palette is damaged", next_step=ASK_FOR_UNDAMAGED)
     # Some programs write 8-bit values, against the specification; libtiff bears with them too.
@@ -234,9 +211,9 @@ def _palette(tags: Ifd) -> Palette:
 
 def _check_segments(tags: Ifd, length: int) -> None:
     """Refuse a page of which a strip or tile is missing or outside the file."""
-    tiled = tags.get(TILE_OFFSETS) is not None
-    offsets = tags.numbers(TILE_OFFSETS if tiled else STRIP_OFFSETS)
-    sizes = tags.numbers(TILE_BYTES if tiled else STRIP_BYTES)
+    tiled = tags.get(ifd.TILE_OFFSETS) is not None
+    offsets = tags.numbers(ifd.TILE_OFFSETS if tiled else ifd.STRIP_OFFSETS)
+    sizes = tags.numbers(ifd.TILE_BYTES if tiled else ifd.STRIP_BYTES)
     expected = segment_count(tags)
     if not offsets or len(offsets) != len(sizes) or len(offsets) < expected:
         raise InputError("the list of the picture's parts is damaged", next_step=ASK_FOR_UNDAMAGED)
@@ -248,90 +225,39 @@ def _check_segments(tags: Ifd, length: int) -> None:
 def segment_count(tags: Ifd) -> int:
     """How many strips or tiles a page has."""
     rows, columns = segment_shape(tags)
-    across = -(-tags.number(WIDTH, 0) // columns)
-    down = -(-tags.number(HEIGHT, 0) // rows)
-    planes = tags.number(SAMPLES, 1) if tags.number(PLANAR, 1) == 2 else 1
+    across = -(-tags.number(ifd.WIDTH, 0) // columns)
+    down = -(-tags.number(ifd.HEIGHT, 0) // rows)
+    planes = tags.number(ifd.SAMPLES, 1) if tags.number(ifd.PLANAR, 1) == 2 else 1
     return across * down * planes
 
 
 def segment_shape(tags: Ifd) -> tuple[int, int]:
     """(rows, columns) of a page's strips or tiles."""
-    width, height = tags.number(WIDTH, 0), tags.number(HEIGHT, 0)
-    if tags.get(TILE_OFFSETS) is not None:
-        rows, columns = tags.number(TILE_HEIGHT, 0), tags.number(TILE_WIDTH, 0)
+    width, height = tags.number(ifd.WIDTH, 0), tags.number(ifd.HEIGHT, 0)
+    if tags.get(ifd.TILE_OFFSETS) is not None:
+        rows, columns = tags.number(ifd.TILE_HEIGHT, 0), tags.number(ifd.TILE_WIDTH, 0)
     else:
-        rows, columns = min(tags.number(ROWS_PER_STRIP, height), height), width
+        rows, columns = min(tags.number(ifd.ROWS_PER_STRIP, height), height), width
     if rows < 1 or columns < 1 or max(rows, columns) > 2**20 + max(width, height):
         raise InputError("the size of the strips or tiles is damaged", next_step=ASK_FOR_UNDAMAGED)
     return rows, columns
 
 
 def _samples(array: Any, tags: Ifd) -> Any:
-    height, width, samples = tags.number(HEIGHT, 0), tags.number(WIDTH, 0), tags.number(SAMPLES, 1)
-    if samples > 1 and tags.number(PLANAR, 1) == 2:
+    height, width, samples = (
+        tags.number(ifd.HEIGHT, 0),
+        tags.number(ifd.WIDTH, 0),
+        tags.number(ifd.SAMPLES, 1),
+    )
+    if samples > 1 and tags.number(ifd.PLANAR, 1) == 2:
         array = np.moveaxis(array.reshape(samples, height, width), 0, -1)
     native = array.dtype.newbyteorder("=")
     return np.ascontiguousarray(array.reshape(height, width, samples), native)
 
 
 def _picture(samples: Any, encoding: Encoding, tags: Ifd, big: bool) -> Picture:
-    orientation = tags.number(ORIENTATION, 1)
-    metadata = Metadata(
-        icc=_bytes(tags, ICC),
-        exif=_exif_block(tags),
-        xmp=_bytes(tags, XMP),
-        iptc=_bytes(tags, IPTC),
-        photoshop=_bytes(tags, PHOTOSHOP),
-        resolution=resolution(tags),
-        orientation=orientation if 1 <= orientation <= 8 else 1,
-    )
-    code = tags.number(COMPRESSION, 1)
+    code = tags.number(ifd.COMPRESSION, 1)
     recompressed = "" if code in WRITABLE else f"{tifffile.COMPRESSION(code).name} compression"
-    return Picture(samples, encoding, metadata, TiffPage(tags, big), recompressed=recompressed)
-
-
-def _bytes(tags: Ifd, tag: int) -> bytes | None:
-    found = tags.get(tag)
-    return found.data if found else None
-
-
-def _exif_block(tags: Ifd) -> bytes | None:
-    """What an EXIF block of another format should hold of a page's tags."""
-    described = tags.without(STRUCTURE)
-    return ifd.block(described) if described.entries else None
-
-
-def resolution(tags: Ifd) -> Resolution | None:
-    """The resolution that a TIFF's or EXIF block's first directory states."""
-    x, y = tags.fraction(X_RESOLUTION), tags.fraction(Y_RESOLUTION)
-    if not x or not y:
-        return None
-    units: dict[int, Literal["inch", "cm", "none"]] = {1: "none", 3: "cm"}
-    return Resolution(x, y, units.get(tags.number(RESOLUTION_UNIT, 2), "inch"))
-
-
-def from_metadata(metadata: Metadata, byteorder: ByteOrder = "<") -> Ifd:
-    """The descriptive tags of a page whose picture comes from another format."""
-    tags = Ifd((), byteorder)
-    if metadata.exif:
-        with suppress(InputError):  # a damaged block is missed, and named, after writing
-            tags = ifd.parse_block(metadata.exif).without(STRUCTURE)
-    order = tags.byteorder
-    entries = [ifd.entry(ORIENTATION, ifd.SHORT, [metadata.orientation], order)]
-    given = metadata.resolution
-    if given is not None and resolution(tags) != given:
-        unit = {"none": 1, "inch": 2, "cm": 3}[given.unit]
-        entries += [
-            ifd.rational(X_RESOLUTION, given.x, order),
-            ifd.rational(Y_RESOLUTION, given.y, order),
-            ifd.entry(RESOLUTION_UNIT, ifd.SHORT, [unit], order),
-        ]
-    for tag, type_, data in (
-        (XMP, ifd.BYTE, metadata.xmp),
-        (IPTC, ifd.UNDEFINED, metadata.iptc),
-        (PHOTOSHOP, ifd.BYTE, metadata.photoshop),
-        (ICC, ifd.UNDEFINED, metadata.icc),
-    ):
-        if data is not None:
-            entries.append(ifd.entry(tag, type_, data, order))
-    return tags.having(*entries)
+    return Picture(
+        samples, encoding, exif.to_metadata(tags), TiffPage(tags, big), recompressed=recompressed
+    )

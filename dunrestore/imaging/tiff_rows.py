@@ -7,7 +7,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from dunrestore.imaging import tiff
+from dunrestore.imaging import ifd, tiff
 from dunrestore.imaging.ifd import Ifd
 from dunrestore.imaging.segments import COARSE, SegmentRows
 
@@ -22,10 +22,10 @@ class TiffRows(SegmentRows):
     """
 
     def __init__(self, path: Path, page: tifffile.TiffPage, tags: Ifd) -> None:
-        height, width = tags.number(tiff.HEIGHT, 0), tags.number(tiff.WIDTH, 0)
+        height, width = tags.number(ifd.HEIGHT, 0), tags.number(ifd.WIDTH, 0)
         super().__init__(
             path,
-            (height, width, tags.number(tiff.SAMPLES, 1)),
+            (height, width, tags.number(ifd.SAMPLES, 1)),
             np.uint8 if page.bitspersample == 8 else np.uint16,
             tiff.segment_shape(tags),
             coarse=is_coarse(tags),
@@ -33,7 +33,7 @@ class TiffRows(SegmentRows):
         self._decode, self._tables = page.decode, page.jpegtables
         self._offsets, self._sizes = page.dataoffsets, page.databytecounts
         self._tags = tags
-        self._separate = tags.number(tiff.PLANAR, 1) == 2 and self.shape[2] > 1
+        self._separate = tags.number(ifd.PLANAR, 1) == 2 and self.shape[2] > 1
         self._raw = is_raw(tags)
 
     def decode(self, start: int, out: NDArray[Any]) -> None:
@@ -83,16 +83,16 @@ class TiffRows(SegmentRows):
 def is_raw(tags: Ifd) -> bool:
     """Whether a page's strips hold the rows as they are: any of them can be read and written."""
     return (
-        tags.number(tiff.COMPRESSION, 1) == 1
-        and tags.number(tiff.PREDICTOR, 1) == 1
-        and tags.number(tiff.FILL_ORDER, 1) == 1
-        and tags.get(tiff.TILE_OFFSETS) is None
-        and (tags.number(tiff.PLANAR, 1) == 1 or tags.number(tiff.SAMPLES, 1) == 1)
+        tags.number(ifd.COMPRESSION, 1) == 1
+        and tags.number(ifd.PREDICTOR, 1) == 1
+        and tags.number(ifd.FILL_ORDER, 1) == 1
+        and tags.get(ifd.TILE_OFFSETS) is None
+        and (tags.number(ifd.PLANAR, 1) == 1 or tags.number(ifd.SAMPLES, 1) == 1)
     )
 
 
 def is_coarse(tags: Ifd) -> bool:
     """Whether to take a row of a page means to decode more than ``COARSE`` bytes."""
-    rows = min(tiff.segment_shape(tags)[0], tags.number(tiff.HEIGHT, 0))
-    samples = rows * tags.number(tiff.WIDTH, 0) * tags.number(tiff.SAMPLES, 1)
-    return not is_raw(tags) and samples * tags.number(tiff.BITS, 8) // 8 > COARSE
+    rows = min(tiff.segment_shape(tags)[0], tags.number(ifd.HEIGHT, 0))
+    samples = rows * tags.number(ifd.WIDTH, 0) * tags.number(ifd.SAMPLES, 1)
+    return not is_raw(tags) and samples * tags.number(ifd.BITS, 8) // 8 > COARSE

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dunrestore.errors import UsageError
-from dunrestore.imaging import ifd, tiff
+from dunrestore.imaging import exif, ifd, tiff
 from dunrestore.imaging.ifd import ByteOrder, Entry, Ifd
 from dunrestore.imaging.in_order import in_threads
 from dunrestore.imaging.palettes import expanded
@@ -98,16 +98,16 @@ def _tags(page: Picture, order: ByteOrder, compression: str | None) -> tuple[Ifd
     if not isinstance(source, tiff.TiffPage):
         return _new_tags(page, order, compression), []
     tags, lost = source.tags, list[str]()
-    if tags.get(tiff.SUB_IFDS):
+    if tags.get(ifd.SUB_IFDS):
         lost.append("reduced or further pictures inside the page (SubIFDs)")
-    if tags.get(tiff.LAYERS):
+    if tags.get(ifd.LAYERS):
         lost.append("Photoshop layers (ImageSourceData)")
-    own = tags.number(tiff.COMPRESSION, 1)
+    own = tags.number(ifd.COMPRESSION, 1)
     code = CODES[compression] if compression else own if own in tiff.WRITABLE else CODES["deflate"]
-    dropped = {tiff.SUB_IFDS, tiff.LAYERS, tiff.FILL_ORDER}
-    if tags.number(tiff.PHOTOMETRIC, -1) == 6:
-        dropped |= tiff.YCBCR_TAGS
-        tags = tags.having(ifd.entry(tiff.PHOTOMETRIC, ifd.SHORT, [2], tags.byteorder))
+    dropped = {ifd.SUB_IFDS, ifd.LAYERS, ifd.FILL_ORDER}
+    if tags.number(ifd.PHOTOMETRIC, -1) == 6:
+        dropped |= ifd.YCBCR_TAGS
+        tags = tags.having(ifd.entry(ifd.PHOTOMETRIC, ifd.SHORT, [2], tags.byteorder))
     tags = tags.without(dropped)
     if code != own:
         tags = _compressed_with(tags, code)
@@ -120,27 +120,27 @@ def _tags(page: Picture, order: ByteOrder, compression: str | None) -> tuple[Ifd
 
 def _in_tiles(tags: Ifd) -> Ifd:
     """Small tiles for a page whose strips or tiles are so large that no part of it can be read."""
-    structure = {tiff.TILE_WIDTH: _TILE, tiff.TILE_HEIGHT: _TILE, tiff.TILE_OFFSETS: 0}
-    tags = tags.without({tiff.ROWS_PER_STRIP, tiff.STRIP_OFFSETS, tiff.STRIP_BYTES})
+    structure = {ifd.TILE_WIDTH: _TILE, ifd.TILE_HEIGHT: _TILE, ifd.TILE_OFFSETS: 0}
+    tags = tags.without({ifd.ROWS_PER_STRIP, ifd.STRIP_OFFSETS, ifd.STRIP_BYTES})
     return tags.having(
         *(ifd.entry(tag, ifd.LONG, [value], tags.byteorder) for tag, value in structure.items())
     )
 
 
 def _with_xmp(tags: Ifd, page: Picture) -> Ifd:
-    stood, xmp = tags.get(tiff.XMP), page.metadata.xmp
+    stood, xmp = tags.get(ifd.XMP), page.metadata.xmp
     if xmp is None or (stood and stood.data == xmp):
         return tags
     type_ = stood.type if stood and stood.type in (ifd.BYTE, ifd.UNDEFINED) else ifd.BYTE
-    return tags.having(Entry(tiff.XMP, type_, len(xmp), xmp))
+    return tags.having(Entry(ifd.XMP, type_, len(xmp), xmp))
 
 
 def _compressed_with(tags: Ifd, code: int) -> Ifd:
     order = tags.byteorder
-    tags = tags.without({tiff.PREDICTOR})
-    tags = tags.having(ifd.entry(tiff.COMPRESSION, ifd.SHORT, [code], order))
-    if code in _WITH_PREDICTOR and tags.number(tiff.PHOTOMETRIC, 1) != 3:
-        tags = tags.having(ifd.entry(tiff.PREDICTOR, ifd.SHORT, [2], order))
+    tags = tags.without({ifd.PREDICTOR})
+    tags = tags.having(ifd.entry(ifd.COMPRESSION, ifd.SHORT, [code], order))
+    if code in _WITH_PREDICTOR and tags.number(ifd.PHOTOMETRIC, 1) != 3:
+        tags = tags.having(ifd.entry(ifd.PREDICTOR, ifd.SHORT, [2], order))
     return tags
 
 
@@ -148,32 +148,32 @@ def _with_palette(tags: Ifd, encoding: Encoding) -> Ifd:
     assert encoding.palette is not None
     colours = np.zeros((256, 3), np.uint16)
     colours[: len(encoding.palette.colours)] = encoding.palette.colours
-    if encoding.palette.maximum == 255 and tags.get(tiff.COLOUR_MAP) is None:
+    if encoding.palette.maximum == 255 and tags.get(ifd.COLOUR_MAP) is None:
         colours *= 257
     values = [int(value) for value in colours.T.ravel()]
-    if values == list(tags.numbers(tiff.COLOUR_MAP)):
+    if values == list(tags.numbers(ifd.COLOUR_MAP)):
         return tags
-    return tags.having(ifd.entry(tiff.COLOUR_MAP, ifd.SHORT, values, tags.byteorder))
+    return tags.having(ifd.entry(ifd.COLOUR_MAP, ifd.SHORT, values, tags.byteorder))
 
 
 def _new_tags(page: Picture, order: ByteOrder, compression: str | None) -> Ifd:
-    described = tiff.from_metadata(page.metadata, order)
+    described = exif.from_metadata(page.metadata, order)
     order = described.byteorder
     height, width, channels = page.samples.shape
     encoding = page.encoding
     photometric = {"grey": 0 if encoding.white_is_zero else 1, "rgb": 2, "palette": 3}
     values = {
-        tiff.WIDTH: [width],
-        tiff.HEIGHT: [height],
-        tiff.BITS: [page.samples.dtype.itemsize * 8] * channels,
-        tiff.COMPRESSION: [1],
-        tiff.PHOTOMETRIC: [photometric[encoding.kind]],
-        tiff.SAMPLES: [channels],
-        tiff.ROWS_PER_STRIP: [max(1, 2**18 // (width * channels))],
-        tiff.STRIP_OFFSETS: [0],
+        ifd.WIDTH: [width],
+        ifd.HEIGHT: [height],
+        ifd.BITS: [page.samples.dtype.itemsize * 8] * channels,
+        ifd.COMPRESSION: [1],
+        ifd.PHOTOMETRIC: [photometric[encoding.kind]],
+        ifd.SAMPLES: [channels],
+        ifd.ROWS_PER_STRIP: [max(1, 2**18 // (width * channels))],
+        ifd.STRIP_OFFSETS: [0],
     }
     if encoding.extra:
-        values[tiff.EXTRA_SAMPLES] = [2] + [0] * (encoding.extra - 1)
+        values[ifd.EXTRA_SAMPLES] = [2] + [0] * (encoding.extra - 1)
     structure = [
         ifd.entry(tag, ifd.SHORT if max(v) < 2**16 else ifd.LONG, v, order)
         for tag, v in values.items()
@@ -189,11 +189,9 @@ def _write_segments(file: BinaryIO, samples: Samples, tags: Ifd, big: bool) -> l
     for parts in _encoded(samples, tags):
         offsets.append(_align(file))
         sizes.append(sum(map(file.write, parts)))
-    tiled = tags.get(tiff.TILE_OFFSETS) is not None
+    tiled = tags.get(ifd.TILE_OFFSETS) is not None
     type_ = ifd.LONG8 if big else ifd.LONG
-    places = (
-        (tiff.TILE_OFFSETS, tiff.TILE_BYTES) if tiled else (tiff.STRIP_OFFSETS, tiff.STRIP_BYTES)
-    )
+    places = (ifd.TILE_OFFSETS, ifd.TILE_BYTES) if tiled else (ifd.STRIP_OFFSETS, ifd.STRIP_BYTES)
     return [
         ifd.entry(tag, type_, v, tags.byteorder)
         for tag, v in zip(places, (offsets, sizes), strict=True)
@@ -217,9 +215,9 @@ def _encoded(samples: Samples, tags: Ifd) -> Iterator[Iterable[bytes]]:
 def segments(samples: Samples, tags: Ifd) -> Iterator[Samples]:
     """A page's strips or tiles (rows, columns, channels) in file order, edge tiles filled up."""
     rows, columns = tiff.segment_shape(tags)
-    tiled = tags.get(tiff.TILE_OFFSETS) is not None
+    tiled = tags.get(ifd.TILE_OFFSETS) is not None
     height, width, channels = samples.shape
-    separate = tags.number(tiff.PLANAR, 1) == 2
+    separate = tags.number(ifd.PLANAR, 1) == 2
     for plane in [slice(c, c + 1) for c in range(channels)] if separate else [slice(None)]:
         for top in range(0, height, rows):
             across = samples[top : top + rows]
@@ -233,8 +231,8 @@ def segments(samples: Samples, tags: Ifd) -> Iterator[Samples]:
 
 def codec(tags: Ifd) -> Callable[[Samples], bytes]:
     """What turns one segment's samples into the bytes that the tags promise."""
-    compress = _COMPRESSORS[tags.number(tiff.COMPRESSION, 1)]
-    predict = tags.number(tiff.PREDICTOR, 1) == 2
+    compress = _COMPRESSORS[tags.number(ifd.COMPRESSION, 1)]
+    predict = tags.number(ifd.PREDICTOR, 1) == 2
     order = tags.byteorder
 
     def encode(segment: Samples) -> bytes:

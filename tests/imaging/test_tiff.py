@@ -17,7 +17,7 @@ from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.tiff_rows import TiffRows
 from tests.imaging.tiffs import ICC, IPTC, PHOTOSHOP, USER_COMMENT, XMP, tiffs
 
-PLACES = {tiff.STRIP_OFFSETS, tiff.STRIP_BYTES, tiff.TILE_OFFSETS, tiff.TILE_BYTES}
+PLACES = {ifd.STRIP_OFFSETS, ifd.STRIP_BYTES, ifd.TILE_OFFSETS, ifd.TILE_BYTES}
 QUICK = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
