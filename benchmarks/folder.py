@@ -30,10 +30,9 @@ from restoring import Silent
 
 from dunrestore.checkpoints.load import Model, load
 from dunrestore.models import runner
-from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.run import BatchOptions, Run
-from dunrestore.restoration.source import FileOptions
+from dunrestore.restoration.source import FileOptions, Job
 
 SIDE, COLUMNS, ROWS = 1000, 4, 3
 

@@ -31,8 +31,8 @@ from torch import nn
 from dunrestore.checkpoints.load import Model, load
 from dunrestore.models.devices import Precision
 from dunrestore.models.facts import Facts
-from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.source import Job
 
 SEGMENT = 512
 

@@ -2,10 +2,9 @@
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.restoration.file import FileResult
-from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.run import BatchOptions, Run
-from dunrestore.restoration.source import FileOptions
+from dunrestore.restoration.source import FileOptions, Job
 
 
 class Silent:

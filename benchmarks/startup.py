@@ -47,8 +47,8 @@ def outside_shares(model: str, side: int, rounds: int) -> dict[str, float]:
 
     from dunrestore.checkpoints.load import load
     from dunrestore.models.runner import Runner
-    from dunrestore.restoration.jobs import Job
     from dunrestore.restoration.options import RestoreOptions
+    from dunrestore.restoration.source import Job
 
     inside = 0.0
     steps = {name: getattr(Runner, name) for name in ("look", "compute")}

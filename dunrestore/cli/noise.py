@@ -13,7 +13,7 @@ from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 
 if TYPE_CHECKING:
     from dunrestore.degradations.recipes import Damage, Recipe
-    from dunrestore.restoration.jobs import Job
+    from dunrestore.restoration.source import Job
 
 T = TypeVar("T")
 

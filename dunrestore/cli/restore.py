@@ -14,8 +14,8 @@ from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 if TYPE_CHECKING:
     from dunrestore.cli.progress import RestoreProgress
     from dunrestore.restoration.existing import Policy
-    from dunrestore.restoration.jobs import Job
     from dunrestore.restoration.run import Outcome, Run
+    from dunrestore.restoration.source import Job
 
 DEFAULT_MODEL = "arin-guided"
 
@@ -66,9 +66,9 @@ def restore(
     from dunrestore.cli.progress import RestoreProgress
     from dunrestore.models.devices import choose_devices
     from dunrestore.restoration.at_once import files_at_once
+    from dunrestore.restoration.batch.masks import with_masks
     from dunrestore.restoration.existing import refuse_existing
     from dunrestore.restoration.jobs import extension_of, output_folder, plan_jobs
-    from dunrestore.restoration.masks import with_masks
     from dunrestore.restoration.options import RestoreOptions
     from dunrestore.restoration.report import write_report
     from dunrestore.restoration.run import BatchOptions, Run

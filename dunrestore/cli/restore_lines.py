@@ -8,9 +8,9 @@ from dunrestore.cli import console
 if TYPE_CHECKING:
     from dunrestore.checkpoints.load import Model
     from dunrestore.restoration.existing import Policy
-    from dunrestore.restoration.jobs import Job
     from dunrestore.restoration.options import RestoreOptions
     from dunrestore.restoration.run import Outcome
+    from dunrestore.restoration.source import Job
 
 
 def as_line(outcome: "Outcome") -> str:

@@ -19,10 +19,10 @@ from dunrestore.models.measurements import Speed
 from dunrestore.restoration import source
 from dunrestore.restoration.change import common_tile, plan_tiles, tile_for
 from dunrestore.restoration.existing import Policy
-from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.large import work_bytes
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.picture import restoring_network
+from dunrestore.restoration.source import Job
 from dunrestore.restoration.speed import measure, processor_share, stored_speed
 
 Plan = Literal["restore", "check", "replace", "refuse"]

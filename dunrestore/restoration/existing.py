@@ -8,7 +8,7 @@ from typing import Literal
 
 from dunrestore.errors import FileAccessError
 from dunrestore.provenance.traces import KnownOutputs
-from dunrestore.restoration.jobs import Job
+from dunrestore.restoration.source import Job
 from dunrestore.storage.hashing import sha256_of
 
 Policy = Literal["abort", "skip", "overwrite"]

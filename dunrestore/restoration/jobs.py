@@ -3,13 +3,13 @@
 import logging
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dunrestore.errors import InputError, NothingToDoError, UsageError, file_access_error
 from dunrestore.imaging.files import IMAGE_SUFFIXES
 from dunrestore.provenance import change_map, record
+from dunrestore.restoration.source import Job
 
 log = logging.getLogger(__name__)
 
@@ -27,16 +27,6 @@ _EXTENSIONS = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "jp2": ".jp2", "we
 def extension_of(image_format: str | None) -> str | None:
     """The file name extension of a format, with its dot; None for None."""
     return None if image_format is None else _EXTENSIONS[image_format]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One picture to restore."""
-
-    source: Path
-    target: Path
-    mask: Path | None = None
-    """Picture of where the source is known to be lost."""
 
 
 def plan_jobs(

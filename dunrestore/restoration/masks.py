@@ -1,73 +1,16 @@
 """Masks that the user gives: where pictures are known to be lost."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path, PurePath
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels
-from dunrestore.imaging.folders import by_name, name_of, pictures_in
 from dunrestore.imaging.picture import Document, Picture
 from dunrestore.imaging.rows import Make, Rows, TurnedRows, bands
 from dunrestore.imaging.segments import SegmentRows
-from dunrestore.restoration.jobs import Job
-
-
-def with_masks(jobs: Sequence[Job], masks: Path) -> list[Job]:
-    """The jobs with the masks that belong to them.
-
-    Args:
-        jobs: what is to be restored.
-        masks: the mask of the only job, or a folder of masks that have their pictures' names, in
-            any format; of pictures in a tree, in the same tree.
-
-    Raises:
-        InputError: if a job has no mask, two, or another job's.
-    """
-    if not masks.exists():
-        raise InputError("no such file or folder", path=masks, next_step="check the name")
-    if not masks.is_dir():
-        if len(jobs) > 1:
-            raise InputError(
-                f"one mask does not do for {len(jobs)} pictures",
-                path=masks,
-                next_step="give a folder of masks that have the pictures' names",
-            )
-        return [replace(jobs[0], mask=masks)]
-    there = by_name(pictures_in(masks), masks)
-    found = [replace(job, mask=_mask_of(job, there, masks)) for job in jobs]
-    takers: dict[Path, Job] = {}
-    for job in found:
-        assert job.mask is not None
-        other = takers.setdefault(job.mask, job)
-        if other is not job:
-            raise InputError(
-                f"{other.source} and {job.source} would both take this mask",
-                path=job.mask,
-                next_step="keep the masks in the same tree as the pictures",
-            )
-    return found
-
-
-def _mask_of(job: Job, there: Mapping[str, list[Path]], masks: Path) -> Path:
-    """The mask that shares most of the end of the picture's path."""
-    parts = job.source.parts
-    for start in range(len(parts)):
-        found = there.get(name_of(PurePath(*parts[start:])), [])
-        if len(found) == 1:
-            return found[0]
-        if found:
-            break
-    else:
-        found = []
-    raise InputError(
-        f"{'more than one' if found else 'no'} mask of this name in {masks}",
-        path=job.source,
-        next_step=f"put {job.source.stem}.png there, white where the picture is lost",
-    )
 
 
 def read_masks(

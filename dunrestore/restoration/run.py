@@ -24,12 +24,11 @@ from dunrestore.provenance.traces import KnownOutputs
 from dunrestore.restoration.existing import Policy, Wanted, decide
 from dunrestore.restoration.file import FileResult, files_of, restore_opened, write_file
 from dunrestore.restoration.folder import claimed, clear_unfinished
-from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.large import streams
 from dunrestore.restoration.observer import Advance, Observer, Relay
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.recording import Work, wanted_options
-from dunrestore.restoration.source import FileOptions, Opened, open_file
+from dunrestore.restoration.source import FileOptions, Job, Opened, open_file
 from dunrestore.restoration.stages import Clock, Step, Stopped
 from dunrestore.storage.hashing import sha256_of
 

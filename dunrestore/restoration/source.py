@@ -13,11 +13,20 @@ from dunrestore.imaging import files
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 from dunrestore.imaging.picture import Document, Format
 from dunrestore.imaging.rows import Rows, StoredRows, temporary_rows
-from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.masks import read_masks
 
 IN_MEMORY = 16_000_000
 """Files of more pixels are restored band by band; a pixel takes up to 70 bytes in memory."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to restore."""
+
+    source: Path
+    target: Path
+    mask: Path | None = None
+    """Picture of where the source is known to be lost."""
 
 
 @dataclass(frozen=True)

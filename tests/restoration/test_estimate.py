@@ -14,9 +14,9 @@ from dunrestore.models.measurements import Speed
 from dunrestore.restoration import estimate as module
 from dunrestore.restoration import source
 from dunrestore.restoration.estimate import estimate, plan_files
-from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.large import work_bytes
 from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.source import Job
 from dunrestore.restoration.speed import hardware, stored_speed
 from tests.restoration.batches import toy_model
 

@@ -10,9 +10,8 @@ from dunrestore.imaging import files
 from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture
 from dunrestore.models.edsr import EDSR, EDSRConfig
 from dunrestore.restoration.api import restore
-from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.source import FileOptions
+from dunrestore.restoration.source import FileOptions, Job
 from tests.restoration.batches import restore_file
 from tests.restoration.networks import Toy, fill_white
 

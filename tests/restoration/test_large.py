@@ -35,10 +35,9 @@ from dunrestore.models.hinet import HINet, HINetConfig
 from dunrestore.provenance import record
 from dunrestore.restoration import change, masks, source, work_folder
 from dunrestore.restoration import large as large_module
-from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.observer import LOOKING
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.source import FileOptions
+from dunrestore.restoration.source import FileOptions, Job
 from tests.restoration.batches import EPOCH, restore_file, toy_model, use_toy
 from tests.restoration.networks import Toy, fill_white
 
@@ -591,9 +590,8 @@ CHILD = """
 import os, sys
 from tests.restoration.batches import restore_file, toy_model
 from dunrestore.restoration import source
-from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.source import FileOptions
+from dunrestore.restoration.source import FileOptions, Job
 from pathlib import Path
 source.IN_MEMORY = 0
 def progress(advance):

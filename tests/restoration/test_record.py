@@ -15,9 +15,8 @@ from dunrestore.checkpoints import cards
 from dunrestore.errors import ExitCode, OutputCheckError
 from dunrestore.imaging import files, xmp
 from dunrestore.provenance import premis, record
-from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.source import FileOptions
+from dunrestore.restoration.source import FileOptions, Job
 from tests.restoration.batches import restore, restore_file, scan, toy_model, use_toy
 
 OPTIONS = RestoreOptions(device="cpu", precision="fp32")

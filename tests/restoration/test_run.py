@@ -20,11 +20,10 @@ from dunrestore.restoration import at_once
 from dunrestore.restoration import run as run_module
 from dunrestore.restoration.file import write_file
 from dunrestore.restoration.folder import LOCK
-from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.observer import Advance
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.run import BatchOptions, Run
-from dunrestore.restoration.source import FileOptions
+from dunrestore.restoration.source import FileOptions, Job
 from tests.restoration.batches import everything, make_scans, pictures, restore, scan, toy_model
 from tests.restoration.batches import use_toy as load_toy
 from tests.restoration.networks import fill_white

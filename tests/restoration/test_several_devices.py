@@ -14,9 +14,8 @@ from dunrestore.models.measurements import Speed
 from dunrestore.restoration import change, estimate
 from dunrestore.restoration.change import common_tile, propose
 from dunrestore.restoration.estimate import PlannedFile
-from dunrestore.restoration.jobs import Job
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.source import FileOptions
+from dunrestore.restoration.source import FileOptions, Job
 from dunrestore.restoration.stages import Stopped
 from tests.restoration.batches import (
     make_scans,

@@ -1,0 +1,1 @@
+"""Many files: planned, restored beside each other, reported."""
