@@ -30,8 +30,8 @@ from restoring import Silent
 
 from dunrestore.checkpoints.load import Model, load
 from dunrestore.models import runner
+from dunrestore.restoration.batch.run import BatchOptions, Run
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.run import BatchOptions, Run
 from dunrestore.restoration.source import FileOptions, Job
 
 SIDE, COLUMNS, ROWS = 1000, 4, 3

@@ -1,9 +1,9 @@
 """Restore one file as the command does, for the benchmarks."""
 
 from dunrestore.checkpoints.load import Model
+from dunrestore.restoration.batch.run import BatchOptions, Run
 from dunrestore.restoration.file import FileResult
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.run import BatchOptions, Run
 from dunrestore.restoration.source import FileOptions, Job
 
 

@@ -19,6 +19,10 @@ LAYERS = [
     {"storage"},
     {"errors", "limits", "stamps"},
 ]
+FLOORS = {
+    "imaging": [{"files", "folders", "keeping"}, {"formats"}, {"metadata"}, {"all else"}],
+    "restoration": [{"batch"}, {"all else"}, {"damage"}],
+}
 NETWORKS = ("arin", "car", "edsr", "guided", "hinet", "normalisation")
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem in LAYERS[-1])
@@ -53,6 +57,20 @@ def test_a_module_imports_only_its_own_layer_or_lower(module):
     assert not upward, f"imports upward: {upward}"
     if own != "benchmarking":  # measures restoration, so it may call it
         assert not sideways, f"imports sideways: {sideways}"
+
+
+@pytest.mark.parametrize("part", FLOORS)
+def test_inside_a_layer_too(part):
+    floor_of = {name: floor for floor, names in enumerate(FLOORS[part]) for name in names}
+
+    def floor(name: str) -> int:
+        return floor_of.get(name, floor_of["all else"])
+
+    for module in PACKAGE.joinpath(part).rglob("*.py"):
+        own = floor(module.relative_to(PACKAGE / part).parts[0].removesuffix(".py"))
+        for name in imported(module):
+            if name.startswith(f"dunrestore.{part}."):
+                assert floor(name.split(".")[2]) >= own, f"{module} imports upward: {name}"
 
 
 def test_networks_know_no_files_and_no_downloads():

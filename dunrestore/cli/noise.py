@@ -141,7 +141,7 @@ def noise(
 ) -> None:
     """Add damage and noise to pictures, to test with; order: damage, Gaussian noise, JPEG."""
     from dunrestore.degradations.files import degrade_file
-    from dunrestore.restoration.jobs import extension_of, plan_jobs
+    from dunrestore.restoration.batch.jobs import extension_of, plan_jobs
 
     console.set_up(quiet=quiet, verbose=verbose)
     wanted = choose(

@@ -13,8 +13,8 @@ from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 
 if TYPE_CHECKING:
     from dunrestore.cli.progress import RestoreProgress
-    from dunrestore.restoration.existing import Policy
-    from dunrestore.restoration.run import Outcome, Run
+    from dunrestore.restoration.batch.existing import Policy
+    from dunrestore.restoration.batch.run import Outcome, Run
     from dunrestore.restoration.source import Job
 
 DEFAULT_MODEL = "arin-guided"
@@ -65,13 +65,13 @@ def restore(
     from dunrestore.cli.download_bar import DownloadBar
     from dunrestore.cli.progress import RestoreProgress
     from dunrestore.models.devices import choose_devices
-    from dunrestore.restoration.at_once import files_at_once
+    from dunrestore.restoration.batch.at_once import files_at_once
+    from dunrestore.restoration.batch.existing import refuse_existing
+    from dunrestore.restoration.batch.jobs import extension_of, output_folder, plan_jobs
     from dunrestore.restoration.batch.masks import with_masks
-    from dunrestore.restoration.existing import refuse_existing
-    from dunrestore.restoration.jobs import extension_of, output_folder, plan_jobs
+    from dunrestore.restoration.batch.report import write_report
+    from dunrestore.restoration.batch.run import BatchOptions, Run
     from dunrestore.restoration.options import RestoreOptions
-    from dunrestore.restoration.report import write_report
-    from dunrestore.restoration.run import BatchOptions, Run
     from dunrestore.restoration.source import FileOptions
 
     console.set_up(quiet=quiet, verbose=verbose, log_file=log_file)
@@ -167,7 +167,7 @@ def _restore_all(
 
 
 def _conclusion(run: "Run", outcomes: "list[Outcome]", jobs: int, *, quiet: bool) -> ExitCode:
-    from dunrestore.restoration.run import exit_code
+    from dunrestore.restoration.batch.run import exit_code
 
     left = jobs - len(outcomes)
     code = exit_code(outcomes, jobs)

@@ -7,9 +7,9 @@ from dunrestore.cli import console
 
 if TYPE_CHECKING:
     from dunrestore.checkpoints.load import Model
-    from dunrestore.restoration.existing import Policy
+    from dunrestore.restoration.batch.existing import Policy
+    from dunrestore.restoration.batch.run import Outcome
     from dunrestore.restoration.options import RestoreOptions
-    from dunrestore.restoration.run import Outcome
     from dunrestore.restoration.source import Job
 
 
@@ -69,7 +69,7 @@ def print_plan(
     as_json: bool,
 ) -> None:
     """Print what a run would do, on stdout, and about how long it takes, on stderr."""
-    from dunrestore.restoration.estimate import estimate, plan_files
+    from dunrestore.restoration.batch.estimate import estimate, plan_files
 
     planned = plan_files(jobs, policy)
     for one in planned:

@@ -16,14 +16,15 @@ from dunrestore.errors import (
     UsageError,
     file_access_error,
 )
-from dunrestore.imaging import jp2, jpeg, keeping, png, png_write, tiff, tiff_write, webp
-from dunrestore.imaging.encoded import Encoded, read_encoded
+from dunrestore.imaging import keeping
+from dunrestore.imaging.formats import jp2, jpeg, png, png_write, tiff, tiff_write, webp
+from dunrestore.imaging.formats.encoded import Encoded, read_encoded
+from dunrestore.imaging.formats.tiff_rows import TiffRows
 from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.limits import check_sides
 from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Format, Picture, Samples
 from dunrestore.imaging.rows import Make, temporary_room
-from dunrestore.imaging.tiff_rows import TiffRows
 from dunrestore.storage.atomic import write_atomically
 
 SUFFIXES: dict[str, Format] = {

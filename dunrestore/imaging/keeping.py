@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dunrestore.imaging import exif, photoshop
-from dunrestore.imaging.ifd import Entry, Ifd
+from dunrestore.imaging.metadata import exif, photoshop
+from dunrestore.imaging.metadata.ifd import Entry, Ifd
 from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Metadata, Palette, Picture, Resolution, Samples
 from dunrestore.imaging.pixels import to_eight_bits

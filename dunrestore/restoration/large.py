@@ -19,25 +19,25 @@ from dunrestore.errors import (
     OutputCheckError,
     file_access_error,
 )
+from dunrestore.imaging.formats.segments import SegmentRows
 from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.limits import NAMES, check_sides, room_to_write
 from dunrestore.imaging.picture import Document, Format, Picture, Samples
 from dunrestore.imaging.pixels import add_to_samples, as_samples, rgb_rows, upright_rows
 from dunrestore.imaging.rows import DerivedRows, Rows, StoredRows, TurnedRows, WritableRows, bands
-from dunrestore.imaging.segments import SegmentRows
 from dunrestore.models.devices import DTYPES, choose_devices, free_memory
 from dunrestore.models.facts import facts
 from dunrestore.provenance.record import options_hash
 from dunrestore.restoration.change import Computed, Progress, compute
+from dunrestore.restoration.damage.noise import is_noisy
+from dunrestore.restoration.damage.preserve import DamageWeight, FoundWeight
+from dunrestore.restoration.damage.spoiling import spoiling_of
 from dunrestore.restoration.gathered import Gathering, Scan
-from dunrestore.restoration.noise import is_noisy
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import RestoredPage
 from dunrestore.restoration.picture import check_mask, restoring_network
-from dunrestore.restoration.preserve import DamageWeight, FoundWeight
 from dunrestore.restoration.recording import Work, wanted_options
 from dunrestore.restoration.source import Opened
-from dunrestore.restoration.spoiling import spoiling_of
 from dunrestore.restoration.work_folder import WorkFolder
 
 BYTES_PER_PIXEL = 12 + 4 + 1 + 1

@@ -12,10 +12,10 @@ from dunrestore.imaging.rows import Rows
 from dunrestore.models.architectures import ARCHITECTURES
 from dunrestore.models.facts import facts
 from dunrestore.restoration.change import Progress, Proposal, propose
-from dunrestore.restoration.noise import is_noisy
+from dunrestore.restoration.damage.noise import is_noisy
+from dunrestore.restoration.damage.preserve import damage_weight, found_weight
+from dunrestore.restoration.damage.spoiling import spoiling_of
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.preserve import damage_weight, found_weight
-from dunrestore.restoration.spoiling import spoiling_of
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from dunrestore.checkpoints import cards
 from dunrestore.checkpoints.load import Model
 from dunrestore.errors import InputError
-from dunrestore.imaging import files, pixels, xmp
+from dunrestore.imaging import files, pixels
 from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.limits import NAMES
+from dunrestore.imaging.metadata import xmp
 from dunrestore.imaging.picture import Picture
 from dunrestore.imaging.rows import DerivedRows, Rows, any_of
 from dunrestore.models.devices import kind_of
@@ -21,7 +22,7 @@ from dunrestore.provenance import drift, record
 from dunrestore.provenance.change_map import Change, change_of
 from dunrestore.provenance.record import Execution, FileFacts, ModelFacts, PageChanges, Record
 from dunrestore.provenance.regions import CELL, ChangedRegions
-from dunrestore.restoration.masks import lost_share
+from dunrestore.restoration.damage.masks import lost_share
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import RestoredPage
 from dunrestore.restoration.source import FileOptions, Opened

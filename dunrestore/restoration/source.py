@@ -13,7 +13,7 @@ from dunrestore.imaging import files
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 from dunrestore.imaging.picture import Document, Format
 from dunrestore.imaging.rows import Rows, StoredRows, temporary_rows
-from dunrestore.restoration.masks import read_masks
+from dunrestore.restoration.damage.masks import read_masks
 
 IN_MEMORY = 16_000_000
 """Files of more pixels are restored band by band; a pixel takes up to 70 bytes in memory."""

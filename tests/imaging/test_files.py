@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from dunrestore.errors import FileAccessError, InputError, OutputCheckError, UsageError
-from dunrestore.imaging import files, png_write
+from dunrestore.imaging import files
+from dunrestore.imaging.formats import png_write
 from dunrestore.imaging.picture import Document, Encoding, Picture
 
 NAMES = [

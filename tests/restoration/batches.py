@@ -8,7 +8,7 @@ from PIL import Image
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.cli.app import run as run_command
-from dunrestore.restoration.run import BatchOptions, Run
+from dunrestore.restoration.batch.run import BatchOptions, Run
 from dunrestore.restoration.source import FileOptions
 from tests.restoration.networks import Toy, fill_white
 

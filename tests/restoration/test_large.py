@@ -25,16 +25,18 @@ from dunrestore.cli.app import run
 from dunrestore.datasets.painter import paint_mural
 from dunrestore.degradations.noise import through_jpeg
 from dunrestore.errors import ExitCode, FileAccessError
-from dunrestore.imaging import files, rows, tiff_rows
-from dunrestore.imaging.jp2_rows import Jp2Rows
+from dunrestore.imaging import files, rows
+from dunrestore.imaging.formats import tiff_rows
+from dunrestore.imaging.formats.jp2_rows import Jp2Rows
 from dunrestore.models.arin import ARIN, ARINConfig
 from dunrestore.models.car import CARConfig
 from dunrestore.models.edsr import EDSRConfig
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINet, HINetConfig
 from dunrestore.provenance import record
-from dunrestore.restoration import change, masks, source, work_folder
+from dunrestore.restoration import change, source, work_folder
 from dunrestore.restoration import large as large_module
+from dunrestore.restoration.damage import masks
 from dunrestore.restoration.observer import LOOKING
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.source import FileOptions, Job

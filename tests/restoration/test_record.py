@@ -13,7 +13,8 @@ from PIL import Image, TiffImagePlugin
 
 from dunrestore.checkpoints import cards
 from dunrestore.errors import ExitCode, OutputCheckError
-from dunrestore.imaging import files, xmp
+from dunrestore.imaging import files
+from dunrestore.imaging.metadata import xmp
 from dunrestore.provenance import premis, record
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.source import FileOptions, Job

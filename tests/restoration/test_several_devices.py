@@ -11,12 +11,13 @@ import torch
 from dunrestore.errors import ExitCode, MemoryExhaustedError, OutputCheckError
 from dunrestore.models.hinet import HINet
 from dunrestore.models.measurements import Speed
-from dunrestore.restoration import change, estimate
+from dunrestore.restoration import change
+from dunrestore.restoration.batch import estimate
+from dunrestore.restoration.batch.estimate import PlannedFile
+from dunrestore.restoration.batch.stages import Stopped
 from dunrestore.restoration.change import common_tile, propose
-from dunrestore.restoration.estimate import PlannedFile
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.source import FileOptions, Job
-from dunrestore.restoration.stages import Stopped
 from tests.restoration.batches import (
     make_scans,
     pictures,

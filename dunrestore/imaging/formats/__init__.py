@@ -1,0 +1,1 @@
+"""Formats of picture files: each taken apart and put together, chunk for chunk."""

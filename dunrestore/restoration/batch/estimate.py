@@ -1,0 +1,181 @@
+"""What a run would do, and about how long it would take, without doing it."""
+
+import os
+import shutil
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from dunrestore.checkpoints.load import Model
+from dunrestore.errors import DunrestoreError
+from dunrestore.imaging import files
+from dunrestore.imaging.formats import tiff
+from dunrestore.imaging.limits import room_to_write
+from dunrestore.models.devices import DTYPES, choose_devices, choose_precision
+from dunrestore.models.measurements import Speed
+from dunrestore.restoration import source
+from dunrestore.restoration.batch.existing import Policy
+from dunrestore.restoration.change import common_tile, plan_tiles, tile_for
+from dunrestore.restoration.large import work_bytes
+from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.picture import restoring_network
+from dunrestore.restoration.source import Job
+from dunrestore.restoration.speed import measure, processor_share, stored_speed
+
+Plan = Literal["restore", "check", "replace", "refuse"]
+
+_SECONDS = 4.0
+"""About what measuring may take where no speed is stored."""
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """One file of a plan."""
+
+    job: Job
+    plan: Plan
+    """``check``: skip it if its record says that it is what is wanted."""
+    size: tuple[int, int] | None
+    """Rows and columns of the first page; None if its header tells nothing."""
+    bytes: int
+    work_bytes: int | None
+    """Disk space that the work takes until the output is written, for a picture that is too large
+    for memory; None for others."""
+
+    @property
+    def megapixels(self) -> float | None:
+        """Of the first page; None if its header tells nothing."""
+        return None if self.size is None else self.size[0] * self.size[1] / 1e6
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """About what a run takes."""
+
+    megapixels: float
+    """Of the files whose header tells their size."""
+    seconds: float
+    """Computing time, all files restored anew, if the machine stays as busy as it is."""
+    share: float
+    """What the run would get of a processor now; 1 if that is idle, and where a GPU computes."""
+    measured: str
+    """When the speed was measured, ISO 8601."""
+    stored: bool
+    """Whether it had been measured before, by the doctor or an earlier estimate."""
+    bytes: int
+    """Of the inputs; the outputs take about as much."""
+    free_bytes: int | None
+    """On the outputs' disk."""
+
+
+def plan_files(jobs: Sequence[Job], policy: Policy) -> list[PlannedFile]:
+    """What would be done with each file.
+
+    Args:
+        jobs: from ``plan_jobs``.
+        policy: what becomes of an output that exists.
+    """
+    of_existing: dict[Policy, Plan] = {"abort": "refuse", "skip": "check", "overwrite": "replace"}
+    planned: list[PlannedFile] = []
+    for job in jobs:
+        plan = of_existing[policy] if os.path.lexists(job.target) else "restore"
+        planned.append(_planned(job, plan))
+    return planned
+
+
+def _planned(job: Job, plan: Plan) -> PlannedFile:
+    header, size, work = _header(job.source), None, None
+    if header is not None:
+        size = (header.height, header.width)
+        pixels = header.height * header.width
+        if pixels > source.IN_MEMORY:
+            kind = files.format_of(job.target) or "tiff"
+            to_write = room_to_write(kind, (*size, 1), header.pixel_bytes)
+            work = work_bytes(pixels, pixels * header.pixel_bytes) + to_write.disk
+    return PlannedFile(job, plan, size, job.source.stat().st_size, work)
+
+
+def estimate(planned: Sequence[PlannedFile], model: Model, options: RestoreOptions) -> Estimate:
+    """About how long a run takes, from the stored speed of its tiles, or one measured now.
+
+    Args:
+        planned: from ``plan_files``.
+        model: what would restore.
+        options: tiles, device, precision.
+    """
+    megapixels = sum(one.megapixels or 0.0 for one in planned)
+    target = planned[0].job.target.absolute()
+    folder = next((parent for parent in target.parents if parent.is_dir()), None)
+    speed, stored = _speed(model, options)
+    share = processor_share() if speed.device == "cpu" else 1.0
+    return Estimate(
+        megapixels=megapixels,
+        seconds=_computed_megapixels(planned, model, options) / speed.megapixels_a_second / share,
+        share=share,
+        measured=speed.date,
+        stored=stored,
+        bytes=sum(one.bytes for one in planned),
+        free_bytes=shutil.disk_usage(folder).free if folder else None,
+    )
+
+
+def _speed(model: Model, options: RestoreOptions) -> tuple[Speed, bool]:
+    """Of the first device."""
+    device, *others = choose_devices(options.device)
+    dtype = choose_precision(options.precision, device, *others)
+    if (stored := stored_speed(model, device, dtype)) is not None:
+        return stored, True
+    precision = next(name for name, one in DTYPES.items() if one == dtype)
+    found, failed = measure(model, [(str(device), precision)], _SECONDS)
+    if not found:
+        raise DunrestoreError(f"its speed cannot be measured: {failed[0]}", path=model.name)
+    return found[0], False
+
+
+def _computed_megapixels(
+    planned: Sequence[PlannedFile], model: Model, options: RestoreOptions
+) -> float:
+    """Megapixels of all tiles, which overlap and are padded; of several GPUs, of the busiest."""
+    devices = choose_devices(options.device)
+    # CPUs share their cores: the time is that of one.
+    at_once = 1 if devices[0].type == "cpu" else len(devices)
+    dtype = choose_precision(options.precision, *devices)
+    network = restoring_network(model)
+    given = options.tile
+    largest = common_tile(network, devices, dtype, options.batch_size or 1) if given is None else 0
+    pixels = 0
+    for one in planned:
+        if one.size is not None:
+            side = tile_for(one.size, largest) if given is None else given
+            tiles, _ = plan_tiles(one.size, network, options, side)
+            pixels += -(-tiles.count // at_once) * tiles.tile_size[0] * tiles.tile_size[1]
+    return pixels / 1e6
+
+
+@dataclass(frozen=True)
+class _Header:
+    height: int
+    width: int
+    pixel_bytes: int
+
+
+def _header(path: Path) -> _Header | None:
+    """Size of the first page by its header; None if that tells nothing."""
+    try:
+        with path.open("rb") as file:
+            is_tiff = tiff.recognise(file.read(16))
+        if is_tiff:
+            samples = files.read(path, max_mpixels=float("inf"), in_part=0).pages[0].samples
+            height, width, channels = samples.shape
+            return _Header(height, width, channels * samples.dtype.itemsize)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as header:
+                depth = 2 if header.mode.startswith("I") else 1
+                return _Header(header.height, header.width, depth * len(header.getbands()))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, DunrestoreError):
+        return None

@@ -1,0 +1,94 @@
+"""Estimates of a run: from what is stored, else from a measurement that is then kept."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dunrestore.imaging import files
+from dunrestore.imaging.picture import Document, Encoding, Picture
+from dunrestore.models import measurements
+from dunrestore.models.measurements import Speed
+from dunrestore.restoration import source
+from dunrestore.restoration.batch import estimate as module
+from dunrestore.restoration.batch.estimate import estimate, plan_files
+from dunrestore.restoration.large import work_bytes
+from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.source import Job
+from dunrestore.restoration.speed import hardware, stored_speed
+from tests.restoration.batches import toy_model
+
+ENCODINGS = {1: Encoding("grey"), 3: Encoding("rgb"), 4: Encoding("rgb", extra=1)}
+CPU = RestoreOptions(device="cpu", precision="fp32")
+
+
+@pytest.fixture
+def planned(tmp_path, monkeypatch):
+    monkeypatch.setenv("DUNRESTORE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "processor_share", lambda: 1.0)
+    path = tmp_path / "a.png"
+    Image.new("RGB", (960, 480)).save(path)
+    return plan_files([Job(path, tmp_path / "b.png")], "abort")
+
+
+def keep(model, rate):
+    name = hardware(torch.device("cpu"))
+    threads = torch.get_num_threads()
+    speed = Speed("toy", model.sha256, "cpu", name, "float32", 192, rate, "2026-11-01T00:00:00")
+    measurements.store_speeds(threads, [speed])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_disk_space_is_counted_by_the_bytes_of_a_pixel(tmp_path, monkeypatch, dtype, channels):
+    monkeypatch.setattr(source, "IN_MEMORY", 20 * 30 - 1)
+    page = Picture(np.zeros((20, 30, channels), dtype), ENCODINGS[channels])
+    files.write(Document((page,), "tiff"), tmp_path / "a.tif")
+    (planned,) = plan_files([Job(tmp_path / "a.tif", tmp_path / "b.tif")], "abort")
+    needed = work_bytes(20 * 30, 20 * 30 * channels * np.dtype(dtype).itemsize)
+    assert planned.work_bytes == needed
+
+
+def test_the_stored_speed_counts_for_all_tiles(planned, monkeypatch):
+    model = toy_model()
+    keep(model, 0.5)
+    monkeypatch.setattr(module, "measure", None)
+    whole = estimate(planned, model, RestoreOptions(device="cpu", precision="fp32", tile=0))
+    assert whole.stored
+    assert whole.measured == "2026-11-01T00:00:00"
+    assert whole.seconds == pytest.approx(960 * 480 / 1e6 / 0.5)
+    tiled = RestoreOptions(device="cpu", precision="fp32", tile=240, overlap=96)
+    assert estimate(planned, model, tiled).seconds > 1.5 * whole.seconds
+    assert whole.megapixels == pytest.approx(0.4608)
+
+
+def test_a_speed_of_another_model_or_precision_does_not_count(planned):
+    keep(toy_model(sha256="1" * 64), 0.5)
+    first = estimate(planned, toy_model(), CPU)
+    assert not first.stored
+    assert first.seconds > 0
+    again = estimate(planned, toy_model(), CPU)
+    assert again.stored
+    assert again.measured == first.measured
+
+
+def test_a_busy_processor_takes_longer(planned, monkeypatch):
+    model = toy_model()
+    keep(model, 0.5)
+    idle = estimate(planned, model, CPU)
+    monkeypatch.setattr(module, "processor_share", lambda: 0.25)
+    assert estimate(planned, model, CPU).seconds == pytest.approx(4 * idle.seconds)
+
+
+def test_the_speed_of_the_largest_tile_counts(planned):
+    model = toy_model()
+    keep(model, 0.5)
+    stored = measurements.read_speeds(torch.get_num_threads())
+    for side, rate in ((384, 0.8), (96, 0.1)):
+        speed = replace(stored[0], tile=side, megapixels_a_second=rate)
+        measurements.store_speeds(torch.get_num_threads(), [speed])
+    found = stored_speed(model, torch.device("cpu"), torch.float32)
+    assert found is not None
+    assert (found.tile, found.megapixels_a_second) == (384, 0.8)

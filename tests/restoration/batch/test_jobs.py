@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import pytest
+
+from dunrestore.errors import InputError, NothingToDoError, UsageError
+from dunrestore.restoration.batch.jobs import plan_jobs
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in ("in/a.png", "in/b.tif", "in/notes.txt", "in/deep/a.png", "in/deep/c.JPG"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path
+
+
+def targets(jobs, root):
+    return [job.target.relative_to(root).as_posix() for job in jobs]
+
+
+def test_a_file_goes_to_a_file(tree):
+    (job,) = plan_jobs([tree / "in/a.png"], tree / "out.png")
+    assert job.target == tree / "out.png"
+
+
+def test_files_go_to_a_folder(tree):
+    jobs = plan_jobs([tree / "in/a.png", tree / "in/b.tif"], tree / "out")
+    assert targets(jobs, tree) == ["out/a.png", "out/b.tif"]
+
+
+def test_a_single_file_goes_into_a_folder_that_exists(tree):
+    (tree / "out.png").mkdir()
+    (job,) = plan_jobs([tree / "in/a.png"], tree / "out.png")
+    assert job.target == tree / "out.png/a.png"
+
+
+def test_a_folder_keeps_its_tree(tree):
+    flat = plan_jobs([tree / "in"], tree / "out")
+    deep = plan_jobs([tree / "in"], tree / "out", recursive=True)
+    assert targets(flat, tree) == ["out/a.png", "out/b.tif"]
+    assert targets(deep, tree) == ["out/a.png", "out/b.tif", "out/deep/a.png", "out/deep/c.JPG"]
+
+
+def test_without_an_output_results_lie_beside_the_inputs(tree):
+    (job,) = plan_jobs([tree / "in/a.png"], None)
+    assert targets([job], tree) == ["in/a-restored.png"]
+
+
+def test_suffix_and_extension_make_the_names(tree):
+    jobs = plan_jobs([tree / "in"], tree / "out", suffix="_r", extension=".tif")
+    assert targets(jobs, tree) == ["out/a_r.tif", "out/b_r.tif"]
+
+
+def test_outputs_inside_the_input_folder_are_not_inputs(tree):
+    done = tree / "in/out/a.png"
+    done.parent.mkdir()
+    done.write_bytes(b"x")
+    jobs = plan_jobs([tree / "in"], tree / "in/out", recursive=True)
+    assert done not in [job.source for job in jobs]
+    assert len(jobs) == 4
+
+
+def test_an_output_that_is_an_input_is_refused(tree):
+    with pytest.raises(UsageError, match="replace an input"):
+        plan_jobs([tree / "in/a.png"], tree / "in/deep/../a.png")
+    with pytest.raises(UsageError, match="replace an input"):
+        plan_jobs([tree / "in"], tree / "in")
+
+
+def test_two_inputs_with_one_output_are_refused(tree):
+    with pytest.raises(UsageError, match="both be written"):
+        plan_jobs([tree / "in/a.png", tree / "in/deep/a.png"], tree / "out")
+    with pytest.raises(UsageError, match="both be written"):
+        plan_jobs([tree / "in", tree / "in/deep"], tree / "out")
+
+
+def test_missing_and_empty_inputs_are_named(tree):
+    with pytest.raises(InputError) as missing:
+        plan_jobs([tree / "in/none.png"], tree / "out")
+    assert "none.png: no such file" in str(missing.value)
+    (tree / "empty").mkdir()
+    with pytest.raises(NothingToDoError):
+        plan_jobs([tree / "empty"], tree / "out", recursive=True)
+
+
+def test_a_suffix_cannot_leave_the_folder(tree):
+    with pytest.raises(UsageError, match="path separator"):
+        plan_jobs([tree / "in"], tree / "out", suffix="/../../x")
+
+
+@pytest.mark.parametrize("name", ["out.gif", "out.BMP", "-"])
+def test_a_kind_that_is_not_written_is_refused(tree, name):
+    output = Path(name) if name == "-" else tree / name
+    with pytest.raises(UsageError, match=r"not written.*\.png, \.tif"):
+        plan_jobs([tree / "in/a.png"], output)
+
+
+@pytest.mark.parametrize("names", [["in/a.png", "in/b.tif"], ["in"]])
+def test_several_pictures_do_not_go_to_one_file(tree, names):
+    with pytest.raises(UsageError, match=r"one\.png.*name a folder"):
+        plan_jobs([tree / name for name in names], tree / "one.png")
+
+
+def test_a_picture_that_is_given_twice_is_named_once(tree):
+    with pytest.raises(UsageError, match=r"a\.png: given twice"):
+        plan_jobs([tree / "in/a.png", tree / "in/a.png"], tree / "out")
+
+
+def test_a_dot_makes_no_file_of_a_folder(tree):
+    (job,) = plan_jobs([tree / "in/a.png"], tree / "cave.103")
+    assert job.target == tree / "cave.103/a.png"
+
+
+def test_pictures_that_are_left_out_are_named(tree, caplog):
+    for name in ("in/old.bmp", "in/raw.CR2", "in/deep/x.gif"):
+        (tree / name).write_bytes(b"x")
+    plan_jobs([tree / "in"], tree / "out")
+    assert [record.args[0].name for record in caplog.records] == ["old.bmp", "raw.CR2"]
+    assert all("are not read, left out" in record.message for record in caplog.records)
