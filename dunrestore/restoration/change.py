@@ -56,12 +56,10 @@ Progress = Callable[[Advance], object]
 
 
 @dataclass(frozen=True)
-class Proposal:
-    """A network's proposal, and how it came about.
+class Computed:
+    """How a change was computed.
 
     Attributes:
-        change: (H, W, 3) float32, to be added to the picture.
-        damage: (H, W) float32, the probability of damage, from a network that says so itself.
         tile: side of the tiles in pixels, 0 for the whole picture at once.
         overlap: pixels that neighbouring tiles shared.
         device: where it was computed, such as ``cpu`` or ``cuda:0,cuda:1``.
@@ -69,13 +67,26 @@ class Proposal:
         tiles_redone: tiles that low precision spoilt and float32 did again.
     """
 
-    change: NDArray[np.float32]
-    damage: NDArray[np.float32] | None
     tile: int
     overlap: int
     device: str
     precision: str
-    tiles_redone: int = 0
+    tiles_redone: int
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a network proposes.
+
+    Attributes:
+        change: (H, W, 3) float32, to be added to the picture.
+        damage: (H, W) float32, the probability of damage, from a network that says so itself.
+        computed: how it came about.
+    """
+
+    change: NDArray[np.float32]
+    damage: NDArray[np.float32] | None
+    computed: Computed
 
 
 def propose(
@@ -100,22 +111,9 @@ def propose(
     def run(runners: Runners, plan: tiling.Plan, _: int) -> NDArray[np.float32]:
         return _run(picture, runners, plan, progress)
 
-    change, how = compute(run, size, network, options)
+    change, computed = compute(run, size, network, options)
     damage = change[..., 3] if change.shape[2] == 4 else None
-    return Proposal(
-        change[..., :3], damage, how.tile, how.overlap, how.device, how.precision, how.tiles_redone
-    )
-
-
-@dataclass(frozen=True)
-class Computed:
-    """How a change was computed; the attributes of ``Proposal``."""
-
-    tile: int
-    overlap: int
-    device: str
-    precision: str
-    tiles_redone: int
+    return Proposal(change[..., :3], damage, computed)
 
 
 def compute(

@@ -177,23 +177,14 @@ class _Large:
         masks = self._work.opened.masks
         lost = None if masks is None else masks[number]
         scan = Scan(upright_rows(page), page.encoding, lost)
-        proposed, how = self._propose(scan, name)
+        proposed, computed = self._propose(scan, name)
         losses, preserved = self._decide(page, proposed, lost, name)
         kept = self._folder.array(f"{name}-losses", losses.shape, bool)
         samples = self._folder.array(f"{name}-restored", page.samples.shape, page.samples.dtype)
         restored = replace(page, samples=as_samples(samples))
         turned = TurnedRows(samples, page.metadata.orientation)
         _apply(scan, turned, proposed, losses, kept, preserved=preserved)
-        return page, RestoredPage(
-            restored,
-            kept,
-            preserved,
-            tile=how.tile,
-            overlap=how.overlap,
-            device=how.device,
-            precision=how.precision,
-            tiles_redone=how.tiles_redone,
-        )
+        return page, RestoredPage(restored, kept, preserved, computed)
 
     def _readable(self, page: Picture, name: str) -> Picture:
         """The page, decoded to the disk if its rows had better not be read several times."""

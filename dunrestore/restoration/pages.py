@@ -10,7 +10,7 @@ from dunrestore.checkpoints.load import Model
 from dunrestore.imaging import pixels
 from dunrestore.imaging.picture import Document, Picture
 from dunrestore.imaging.rows import Rows
-from dunrestore.restoration.change import Progress
+from dunrestore.restoration.change import Computed, Progress
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.picture import Restoration, restore_picture, restoring_network
 
@@ -24,12 +24,7 @@ class RestoredPage:
     """(H, W) bool, upright: what was taken as damaged."""
     preserved: bool
     """False if the whole page was cleaned."""
-    tile: int
-    overlap: int
-    device: str
-    precision: str
-    tiles_redone: int
-    """Tiles that had to be computed again in float32."""
+    computed: Computed
 
 
 def restored_picture(
@@ -90,14 +85,5 @@ def _page(
     lost: NDArray[np.bool_] | None,
 ) -> RestoredPage:
     picture, restoration = restored_picture(page, model, options, progress, lost)
-    proposal = restoration.proposal
-    return RestoredPage(
-        picture,
-        restoration.losses,
-        restoration.preserved,
-        tile=proposal.tile,
-        overlap=proposal.overlap,
-        device=proposal.device,
-        precision=proposal.precision,
-        tiles_redone=proposal.tiles_redone,
-    )
+    computed = restoration.proposal.computed
+    return RestoredPage(picture, restoration.losses, restoration.preserved, computed)

@@ -214,14 +214,14 @@ def _like(rows: Rows, compute: Callable[[NDArray[Any]], NDArray[np.bool_]]) -> R
 
 
 def _execution(work: Work, seconds: float) -> Execution:
-    restored = [page for page in work.pages if page is not None]
-    first = restored[0]
+    computed = [page.computed for page in work.pages if page is not None]
+    first = computed[0]
     return Execution(
         device=first.device,
         precision=first.precision,
         tile=first.tile,
         overlap=first.overlap,
-        tiles_redone=sum(page.tiles_redone for page in restored),
+        tiles_redone=sum(page.tiles_redone for page in computed),
         seed=None,
         seconds=round(seconds, 3),
         software=record.software(),
@@ -233,7 +233,7 @@ def _warnings(work: Work, pages: Sequence[PageChanges], finished: Finished) -> t
     for number, page in enumerate(pages, 1):
         where = f"page {number}: " if len(pages) > 1 else ""
         found += [where + warning for warning in _page_warnings(page, work.options)]
-    redone = sum(page.tiles_redone for page in work.pages if page is not None)
+    redone = sum(page.computed.tiles_redone for page in work.pages if page is not None)
     if redone:
         found.append(f"tiles computed again in float32: {redone}")
     opened = work.opened

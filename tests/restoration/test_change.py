@@ -80,7 +80,7 @@ class Hungry(Toy):
 def test_an_automatic_tile_shrinks_until_it_fits():
     network = Hungry(300 * 300)
     proposal = propose(picture(700, 700), network, RestoreOptions(**CPU))
-    assert proposal.tile**2 <= 300 * 300
+    assert proposal.computed.tile**2 <= 300 * 300
     assert proposal.change.shape == (700, 700, 3)
 
 

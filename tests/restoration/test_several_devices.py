@@ -63,7 +63,7 @@ def test_the_proposal_is_the_same_to_the_last_bit(kind, batch_size):
     assert (two.damage is None) == (one.damage is None) == (kind == "hinet")
     if one.damage is not None:
         assert two.damage.tobytes() == one.damage.tobytes()
-    assert (one.device, two.device) == DEVICES
+    assert (one.computed.device, two.computed.device) == DEVICES
 
 
 def test_a_network_that_has_worked_alone_is_copied_with_what_it_remembers():
@@ -156,7 +156,7 @@ def test_when_memory_runs_out_no_result_of_a_larger_tile_is_used(monkeypatch, fa
     original = picture(500, 1300)
     options = RestoreOptions(device=device, precision="fp32")
     found = propose(original, Filling(failing, 400), options)
-    assert found.tile < 400
+    assert found.computed.tile < 400
     np.testing.assert_allclose(found.change, original * -0.1, atol=1e-6)
     assert Filling.calls > failing
 
