@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dunrestore.datasets.colour import vary_colours
 from dunrestore.datasets.painter import paint_mural
@@ -25,6 +26,9 @@ PAINTED_FOR = 1024
 Each process that makes samples paints them for itself."""
 TRIES = 8
 """Windows that are looked at before one without detail is taken."""
+LARGEST = 4
+"""What patches are enlarged by at most."""
+FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class PatchOptions:
     """Mirror half of the patches."""
     turns: bool = True
     """Turn patches by quarters."""
+    enlarged: float = 0.0
+    """How often clean patches are enlarged, up to ``LARGEST`` times: finer scans are smoother."""
     colours: float = 0.0
     """How often clean patches change their colours, 0 to 1."""
     inversion: float = 0.0
@@ -110,6 +116,8 @@ class PatchStream:
             noise = replace(options.recipe, damages=())
             return replace(sample, input=degrade(sample.input, noise, rng).picture)
         target = sample.target
+        if options.enlarged and rng.random() < options.enlarged:
+            target = enlarged(target, rng)
         if rng.random() < options.colours:
             target = vary_colours(target, rng, inversion=options.inversion)
         return damaged_by(np.ascontiguousarray(target), options, rng, sound=options.sound)
@@ -143,6 +151,19 @@ class PatchStream:
         side = max(PAINT_SIDE, 2 * self.options.side)
         mural = paint_mural(side, side, generator_for(self.options.seed, "mural", number))
         return np.rint(mural * 255).astype(np.uint8)
+
+
+def enlarged(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """A part (h, w, 3) of a picture (H, W, 3), as large as that was; factor, place and filter are
+    drawn, the factor evenly on a logarithmic scale up to ``LARGEST``."""
+    height, width = picture.shape[:2]
+    factor = LARGEST ** rng.random()
+    rows, columns = round(height / factor), round(width / factor)
+    top, left = int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1))
+    chosen = FILTERS[rng.integers(len(FILTERS))]
+    part = np.ascontiguousarray(picture[top : top + rows, left : left + columns].transpose(2, 0, 1))
+    channels = [Image.fromarray(one).resize((width, height), chosen) for one in part]
+    return np.stack([np.asarray(one) for one in channels], axis=-1).clip(0, 1)
 
 
 def damaged_by(

@@ -60,6 +60,7 @@ class TrainConfig:
     min_detail: float = _value(8.0, "Pass over patches with a smaller deviation (0..255).")
     flips: bool = _value(True, "Mirror half of the patches.")
     turns: bool = _value(True, "Turn patches by quarters.")
+    enlarged: float = _value(0.0, "Share of patches enlarged up to 4 times, as in finer scans.")
     colours: float = _value(0.6, "Share of patches whose colours are changed strongly.")
     inversion: float = _value(0.1, "Share of those that become negatives.")
     painted: float = _value(0.15, "Share of patches from murals painted for the purpose.")
@@ -175,7 +176,7 @@ _LEAST = dict.fromkeys(
      "weight_decay", "clip", "psnr_floor", "mask_weight", "sound_weight", "first_stage_weight",
      "finder_weight", "threads", "workers", "window"), 0
 )  # fmt: skip
-_SHARES = ("flips", "colours", "inversion", "painted", "max_left_out", "gaussian_share",
+_SHARES = ("enlarged", "flips", "colours", "inversion", "painted", "max_left_out", "gaussian_share",
            "jpeg_share", "sound", "ema", "beta1", "beta2", "given_mask",
            "validation_share")  # fmt: skip
 

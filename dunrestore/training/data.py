@@ -50,6 +50,7 @@ def load_data(config: TrainConfig) -> RunData:
         min_detail=config.min_detail,
         flips=config.flips,
         turns=config.turns,
+        enlarged=config.enlarged,
         colours=config.colours,
         inversion=config.inversion,
         painted=config.painted,

@@ -6,7 +6,7 @@ from PIL import Image
 
 from dunrestore.datasets.colour import vary_colours
 from dunrestore.datasets.layouts import list_pairs
-from dunrestore.datasets.patches import PatchOptions, PatchStream, grid
+from dunrestore.datasets.patches import PatchOptions, PatchStream, enlarged, grid
 from dunrestore.datasets.pictures import PictureStore, check
 from dunrestore.degradations.recipes import RECIPES, Recipe
 from dunrestore.errors import InputError
@@ -24,7 +24,13 @@ def stream_of(tmp_path_factory):
 
 
 EVERYTHING = replace(
-    SMALL, colours=0.7, inversion=0.3, painted=0.4, sound=0.2, recipe=RECIPES["robust"]
+    SMALL,
+    enlarged=0.5,
+    colours=0.7,
+    inversion=0.3,
+    painted=0.4,
+    sound=0.2,
+    recipe=RECIPES["robust"],
 )
 
 
@@ -57,6 +63,36 @@ def test_a_batch_has_the_networks_axes(stream_of):
 def test_sound_patches_stay_whole(stream_of):
     stream = stream_of(replace(SMALL, sound=1.0))
     assert not any(stream.sample(i).mask.any() for i in range(5))
+
+
+def test_enlarged_patches_are_parts_of_the_picture_and_smoother():
+    rng = np.random.default_rng(0)
+    picture = np.add.outer(np.arange(96), 2 * np.arange(96))[..., None].astype(np.float32)
+    picture = np.repeat(picture / picture.max(), 3, axis=2)
+    slope = float(picture[10, 11, 0] - picture[10, 10, 0])
+    factors: list[float] = []
+    for _ in range(40):
+        result = enlarged(picture, rng)
+        assert result.shape == picture.shape
+        assert result.dtype == np.float32
+        middle = result[20:76, 20:76]
+        assert middle.min() >= picture.min()
+        assert middle.max() <= picture.max()
+        steps = np.diff(middle[..., 0], axis=1)
+        factors.append(slope / float(steps.mean()))
+        assert steps.std() < 0.2 * steps.mean()
+    assert 0.95 < min(factors) < 1.3
+    assert 3.2 < max(factors) < 4.2
+
+
+def test_no_patch_is_enlarged_unless_asked_for(stream_of):
+    plain, larger = stream_of(), stream_of(replace(SMALL, enlarged=1.0))
+    fine = [
+        np.abs(np.diff(s.sample(i).target, axis=1)).mean()
+        for s in (plain, larger)
+        for i in range(8)
+    ]
+    assert np.mean(fine[8:]) < np.mean(fine[:8])
 
 
 def test_rescaling_has_nothing_to_repair(stream_of):
