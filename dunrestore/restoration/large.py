@@ -29,6 +29,7 @@ from dunrestore.models.devices import DTYPES, choose_devices, free_memory
 from dunrestore.models.facts import facts
 from dunrestore.provenance.record import options_hash
 from dunrestore.restoration.change import Computed, Progress, compute
+from dunrestore.restoration.damage.margins import Margins, OutsideMargins, margins_of
 from dunrestore.restoration.damage.noise import is_noisy
 from dunrestore.restoration.damage.preserve import DamageWeight, FoundWeight
 from dunrestore.restoration.damage.spoiling import spoiling_of
@@ -178,13 +179,14 @@ class _Large:
         lost = None if masks is None else masks[number]
         scan = Scan(upright_rows(page), page.encoding, lost)
         proposed, computed = self._propose(scan, name)
-        losses, preserved = self._decide(page, proposed, lost, name)
+        losses, preserved, margins = self._decide(page, proposed, lost, name)
         kept = self._folder.array(f"{name}-losses", losses.shape, bool)
         samples = self._folder.array(f"{name}-restored", page.samples.shape, page.samples.dtype)
         restored = replace(page, samples=as_samples(samples))
         turned = TurnedRows(samples, page.metadata.orientation)
-        _apply(scan, turned, proposed, losses, kept, preserved=preserved)
-        return page, RestoredPage(restored, kept, preserved, computed)
+        _apply(scan, turned, proposed, losses, kept, margins, preserved=preserved)
+        sides = margins.sides if margins else ()
+        return page, RestoredPage(restored, kept, preserved, computed, sides)
 
     def _readable(self, page: Picture, name: str) -> Picture:
         """The page, decoded to the disk if its rows had better not be read several times."""
@@ -218,8 +220,8 @@ class _Large:
 
     def _decide(
         self, page: Picture, proposed: StoredRows, lost: Rows | None, name: str
-    ) -> tuple[Rows, bool]:
-        """The weights of what is lost, (H, W), and whether all else is preserved."""
+    ) -> tuple[Rows, bool, Margins | None]:
+        """The weights of what is lost, (H, W), whether all else is preserved, and the margins."""
         preserve = self._work.options.preserve
         change = _channels(proposed)
         numbers = iter(range(9))
@@ -229,7 +231,7 @@ class _Large:
 
         if lost is not None and preserve != "never":
             weight = DerivedRows(lost, lambda band: band.astype(np.float32), lost.shape, np.float32)
-            return weight, True
+            return weight, True, None
         if proposed.shape[2] == 4:
             probability = DerivedRows(
                 proposed, lambda band: band[..., 3], proposed.shape[:2], np.float32
@@ -238,8 +240,11 @@ class _Large:
         else:
             losses = DamageWeight(change, make=make)
         if preserve == "never":
-            return losses, False
-        return losses, preserve == "always" or not is_noisy(rgb_rows(page), change, losses)
+            return losses, False, None
+        picture = rgb_rows(page)
+        noisy = preserve == "auto" and is_noisy(picture, change, losses)
+        margins = margins_of(picture, losses)
+        return OutsideMargins(losses, margins) if margins else losses, not noisy, margins
 
 
 def _channels(proposed: StoredRows) -> Rows:
@@ -253,6 +258,7 @@ def _apply(
     proposed: StoredRows,
     losses: Rows,
     kept: StoredRows,
+    margins: Margins | None,
     *,
     preserved: bool,
 ) -> None:
@@ -263,6 +269,8 @@ def _apply(
         kept[rows] = weight > 0
         if not preserved:
             weight = np.ones_like(weight)
+            if margins is not None:
+                weight[margins[rows]] = 0
         if weight.any():
             samples = add_to_samples(samples, proposed[rows], weight, scan.encoding)
         restored[rows] = samples

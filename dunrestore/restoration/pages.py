@@ -25,6 +25,8 @@ class RestoredPage:
     preserved: bool
     """False if the whole page was cleaned."""
     computed: Computed
+    margins: tuple[str, ...] = ()
+    """The sides with a margin that was found, and stays as it is."""
 
 
 def restored_picture(
@@ -85,5 +87,11 @@ def _page(
     lost: NDArray[np.bool_] | None,
 ) -> RestoredPage:
     picture, restoration = restored_picture(page, model, options, progress, lost)
-    computed = restoration.proposal.computed
-    return RestoredPage(picture, restoration.losses, restoration.preserved, computed)
+    margins = restoration.margins
+    return RestoredPage(
+        picture,
+        restoration.losses,
+        restoration.preserved,
+        restoration.proposal.computed,
+        margins.sides if margins else (),
+    )

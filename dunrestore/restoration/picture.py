@@ -12,6 +12,7 @@ from dunrestore.imaging.rows import Rows
 from dunrestore.models.architectures import ARCHITECTURES
 from dunrestore.models.facts import facts
 from dunrestore.restoration.change import Progress, Proposal, propose
+from dunrestore.restoration.damage.margins import Margins, OutsideMargins, margins_of
 from dunrestore.restoration.damage.noise import is_noisy
 from dunrestore.restoration.damage.preserve import damage_weight, found_weight
 from dunrestore.restoration.damage.spoiling import spoiling_of
@@ -28,12 +29,14 @@ class Restoration:
             samples stay as they are.
         losses: (H, W), what is taken as lost, or was said to be.
         preserved: False where the whole picture was cleaned.
+        margins: what was found in them does not count; None without any.
     """
 
     proposal: Proposal
     weight: NDArray[np.float32]
     losses: NDArray[np.bool_]
     preserved: bool
+    margins: Margins | None = None
 
 
 def restore_picture(
@@ -65,11 +68,16 @@ def restore_picture(
         weight = found_weight(proposal.damage, proposal.change, spoiling_of(picture))
     else:
         weight = damage_weight(proposal.change)
-    noisy = options.preserve == "auto" and is_noisy(picture, proposal.change, weight)
-    if noisy or options.preserve == "never":
-        everywhere = np.ones(picture.shape[:2], np.float32)
+    everywhere = np.ones(picture.shape[:2], np.float32)
+    if options.preserve == "never":
         return Restoration(proposal, everywhere, weight > 0, preserved=False)
-    return Restoration(proposal, weight, weight > 0, preserved=True)
+    noisy = options.preserve == "auto" and is_noisy(picture, proposal.change, weight)
+    margins = margins_of(picture, weight)
+    if margins is not None:
+        everywhere = OutsideMargins(everywhere, margins)[:]
+        weight = OutsideMargins(weight, margins)[:]
+    applied = everywhere if noisy else weight
+    return Restoration(proposal, applied, weight > 0, preserved=not noisy, margins=margins)
 
 
 def check_mask(network: nn.Module, lost: Rows | None, size: tuple[int, int]) -> None:

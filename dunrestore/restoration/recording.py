@@ -233,6 +233,7 @@ def _warnings(work: Work, pages: Sequence[PageChanges], finished: Finished) -> t
     for number, page in enumerate(pages, 1):
         where = f"page {number}: " if len(pages) > 1 else ""
         found += [where + warning for warning in _page_warnings(page, work.options)]
+        found += [where + warning for warning in _found_warnings(work.pages[number - 1])]
     redone = sum(page.computed.tiles_redone for page in work.pages if page is not None)
     if redone:
         found.append(f"tiles computed again in float32: {redone}")
@@ -256,6 +257,15 @@ def _mask_warnings(mask: Rows) -> list[str]:
     if share == 0:
         return ["the mask marks nothing"]
     return [f"the mask marks {100 * share:.0f} % of the picture"] if share > MOST_MARKED else []
+
+
+def _found_warnings(page: RestoredPage | None) -> list[str]:
+    if page is None or not page.margins:
+        return []
+    *most, last = page.margins
+    sides = f"the {', '.join(most)} and {last}" if most else f"the {last}"
+    along = "all sides" if len(most) == 3 else sides
+    return [f"the margin along {along} stays as it is; a mask (--mask) would fill it"]
 
 
 def _page_warnings(page: PageChanges, options: RestoreOptions) -> list[str]:

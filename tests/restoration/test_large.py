@@ -140,6 +140,62 @@ def test_what_jpeg_spoilt_around_losses(monkeypatch, tmp_path, orientation, pres
     assert small[1]["changed_percent"] > 110 * lost  # what is around it, too
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("kind", ["toy", "guided"])
+def test_margins_stay_as_they_are(monkeypatch, tmp_path, kind, orientation):
+    samples = np.random.default_rng(0).integers(0, 190, (150, 210, 3), np.uint8)
+    samples[:13] = samples[:, :30] = samples[-9:] = 255
+    lost = np.zeros((150, 210), bool)
+    lost[60:80, 90:130] = lost[40:70, 180:] = True  # the second touches a side without a margin
+    samples[lost] = 255
+    tags = [(274, 3, 1, orientation, True)]
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(path, samples, photometric="rgb", rowsperstrip=7, extratags=tags)
+    model = None
+    if kind == "guided":
+        guided = network("guided").eval()
+        guided.finder = WhiteIsLost()
+        model = Model("random", "guided", guided, {}, "0" * 64, Path("random"))
+    small, large = both(monkeypatch, tmp_path, path, model, {"tile": 144})
+    assert large == small
+    sides = {1: "top, bottom and left", 6: "top, left and right"}[orientation]
+    assert small[1]["warnings"] == [
+        f"the margin along the {sides} stays as it is; a mask (--mask) would fill it"
+    ]
+    (tmp_path / "out.tif").write_bytes(small[0])
+    changed = (tifffile.imread(tmp_path / "out.tif") != samples).any(axis=2)
+    assert not changed[:, :30].any()
+    assert not changed[:13].any()
+    assert not changed[-9:].any()
+    assert changed[lost].mean() > 0.95
+
+
+def test_margins_of_a_scan_that_is_cleaned_stay_as_they_are(monkeypatch, tmp_path):
+    noise = np.random.default_rng(2).normal(0, 16, (150, 210, 3))
+    samples = (120 + noise).astype(np.uint8)
+    samples[:, 190:] = 255
+    tifffile.imwrite(tmp_path / "in.tif", samples, photometric="rgb")
+    model = toy_model(lambda x: torch.full_like(x, 120 / 255))
+    small, large = both(monkeypatch, tmp_path, tmp_path / "in.tif", model)
+    assert large == small
+    assert small[1]["pages"][0]["cleaned"]
+    (tmp_path / "out.tif").write_bytes(small[0])
+    changed = (tifffile.imread(tmp_path / "out.tif") != samples).any(axis=2)
+    assert not changed[:, 190:].any()
+    assert changed[:, :180].mean() > 0.9
+
+
+def test_all_is_changed_where_nothing_is_to_be_preserved(monkeypatch, tmp_path):
+    samples = np.random.default_rng(0).integers(0, 190, (90, 110, 3), np.uint8)
+    samples[:13] = 255
+    tifffile.imwrite(tmp_path / "in.tif", samples, photometric="rgb")
+    options = {"preserve": "never"}
+    small, large = both(monkeypatch, tmp_path, tmp_path / "in.tif", None, options)
+    assert large == small
+    (tmp_path / "out.tif").write_bytes(small[0])
+    assert (tifffile.imread(tmp_path / "out.tif")[:13] == 102).all()
+
+
 @pytest.mark.parametrize("orientation", [2, 3, 5, 6, 7, 8])
 def test_turned_pictures(monkeypatch, tmp_path, orientation):
     path = make_tiff(tmp_path / "in.tif", extratags=[(274, 3, 1, orientation, True)])
