@@ -46,6 +46,8 @@ class Encoding:
         extra: channels after the colour channels (alpha and others); they are never changed.
         white_is_zero: grey stored as a negative (TIFF's MinIsWhite).
         palette: the colours, for kind palette only.
+        alpha: whether the first of the extra channels is alpha; a TIFF may have infrared there.
+        transparent: the samples of the one colour that is wholly transparent (PNG's tRNS).
     """
 
     kind: Kind
@@ -53,6 +55,8 @@ class Encoding:
     extra: int = 0
     white_is_zero: bool = False
     palette: Palette | None = None
+    alpha: bool = True
+    transparent: tuple[int, ...] | None = None
 
     @property
     def channels(self) -> int:

@@ -27,6 +27,27 @@ def to_rgb(picture: Picture) -> NDArray[np.float32]:
     return np.ascontiguousarray(upright(rgb, picture.metadata.orientation))
 
 
+def hidden(picture: Picture) -> NDArray[np.bool_] | None:
+    """(H, W), upright, True where a picture is wholly transparent; None if it nowhere is."""
+    found = hidden_samples(picture.samples, picture.encoding)
+    return upright(found, picture.metadata.orientation) if found.any() else None
+
+
+def hidden_samples(samples: Samples, encoding: Encoding) -> NDArray[np.bool_]:
+    """Of any region's samples (h, w, C), in stored order: where they are wholly transparent."""
+    if encoding.palette is not None:
+        return (encoding.palette.alpha == 0)[samples[..., 0]]
+    if encoding.transparent is not None:
+        return _has_colour(samples, encoding.transparent)
+    if encoding.extra and encoding.alpha:
+        return samples[..., encoding.channels] == 0
+    return np.zeros(samples.shape[:2], bool)
+
+
+def _has_colour(samples: Samples, colour: tuple[int, ...]) -> NDArray[np.bool_]:
+    return np.asarray((samples[..., : len(colour)] == colour).all(axis=2))
+
+
 def add_residual(
     picture: Picture, residual: NDArray[np.float32], weight: NDArray[np.float32]
 ) -> Picture:
@@ -108,7 +129,8 @@ def add_to_samples(
         samples: in stored order, as are the others.
         residual: (h, w, 3), on the scale of RGB in [0, 1]. Grey takes the mean of the three.
         weight: (h, w), 0 to 1; where it is 0 the samples stay identical.
-        encoding: what the samples mean; extra channels (alpha) never change.
+        encoding: what the samples mean; extra channels (alpha) never change. What is seen does not
+            take the transparent colour, but one beside it.
     """
     scale = -encoding.maximum if encoding.white_is_zero else encoding.maximum
     result = samples.copy()
@@ -127,6 +149,11 @@ def add_to_samples(
             changed += band
             np.rint(changed, out=changed)
             band[...] = changed.clip(0, encoding.maximum, out=changed)
+    if encoding.transparent is not None:
+        vanished = _has_colour(result, encoding.transparent)
+        vanished &= ~_has_colour(samples, encoding.transparent)
+        first = encoding.transparent[0]
+        result[vanished, 0] = first - 1 if first else 1
     return result
 
 

@@ -75,7 +75,10 @@ def _restore_floats(
     colours = 3 if samples.shape[2] >= 3 else 1
     rgb = np.ascontiguousarray(np.broadcast_to(samples[..., :colours], (*samples.shape[:2], 3)))
     network = restoring_network(model)
-    restoration = restore_picture(rgb.astype(np.float32), network, options, lost=mask)
+    hidden = None if samples.shape[2] % 2 else samples[..., -1] == 0
+    restoration = restore_picture(
+        rgb.astype(np.float32), network, options, lost=mask, hidden=hidden
+    )
     change = restoration.proposal.change * restoration.weight[..., None]
     if colours == 1:
         change = change.mean(axis=2, keepdims=True)

@@ -23,7 +23,13 @@ from dunrestore.imaging.formats.segments import SegmentRows
 from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.limits import NAMES, check_sides, room_to_write
 from dunrestore.imaging.picture import Document, Format, Picture, Samples
-from dunrestore.imaging.pixels import add_to_samples, as_samples, rgb_rows, upright_rows
+from dunrestore.imaging.pixels import (
+    add_to_samples,
+    as_samples,
+    hidden_samples,
+    rgb_rows,
+    upright_rows,
+)
 from dunrestore.imaging.rows import DerivedRows, Rows, StoredRows, TurnedRows, WritableRows, bands
 from dunrestore.models.devices import DTYPES, choose_devices, free_memory
 from dunrestore.models.facts import facts
@@ -179,6 +185,7 @@ class _Large:
         lost = None if masks is None else masks[number]
         scan = Scan(upright_rows(page), page.encoding, lost)
         proposed, computed = self._propose(scan, name)
+        _leave_hidden(scan, proposed)
         losses, preserved, margins = self._decide(page, proposed, lost, name)
         kept = self._folder.array(f"{name}-losses", losses.shape, bool)
         samples = self._folder.array(f"{name}-restored", page.samples.shape, page.samples.dtype)
@@ -250,6 +257,21 @@ class _Large:
 def _channels(proposed: StoredRows) -> Rows:
     height, width = proposed.shape[:2]
     return DerivedRows(proposed, lambda band: band[..., :3], (height, width, 3), np.float32)
+
+
+def _leave_hidden(scan: Scan, proposed: StoredRows) -> None:
+    """Take back what is proposed where nobody sees the picture."""
+    encoding = scan.encoding
+    if not encoding.extra and encoding.transparent is None:
+        return
+
+    def leave(rows: slice, samples: Samples) -> None:
+        hidden = hidden_samples(samples, encoding)
+        if hidden.any():
+            proposed[rows][hidden] = 0
+
+    for _ in each_part(leave, scan.samples):
+        pass
 
 
 def _apply(

@@ -46,7 +46,8 @@ def restored_picture(
         lost: (H, W), upright, True where the picture is known to be lost; None to find out.
     """
     rgb = pixels.to_rgb(picture)
-    restoration = restore_picture(rgb, restoring_network(model), options, progress, lost)
+    network, hidden = restoring_network(model), pixels.hidden(picture)
+    restoration = restore_picture(rgb, network, options, progress, lost, hidden)
     change = restoration.proposal.change
     return pixels.add_residual(picture, change, restoration.weight), restoration
 

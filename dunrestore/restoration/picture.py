@@ -45,6 +45,7 @@ def restore_picture(
     options: RestoreOptions,
     progress: Progress | None = None,
     lost: NDArray[np.bool_] | None = None,
+    hidden: NDArray[np.bool_] | None = None,
 ) -> Restoration:
     """Decide what to change in ``picture``; nothing is changed yet.
 
@@ -54,6 +55,7 @@ def restore_picture(
         options: tiles, device, precision, and whether to preserve.
         progress: told of each finished batch of tiles.
         lost: (H, W), True where the picture is known to be lost; None to find the losses.
+        hidden: (H, W), True where nobody sees the picture: nothing is found or changed there.
 
     Raises:
         UsageError: if the network cannot be told where the losses are.
@@ -62,6 +64,10 @@ def restore_picture(
     check_mask(network, lost, (picture.shape[0], picture.shape[1]))
     given = picture if lost is None else np.dstack([picture, lost]).astype(np.float32)
     proposal = propose(given, network, options, progress)
+    if hidden is not None:
+        proposal.change[hidden] = 0
+        if proposal.damage is not None:
+            proposal.damage[hidden] = 0
     if lost is not None and options.preserve != "never":
         return Restoration(proposal, lost.astype(np.float32), lost, preserved=True)
     if proposal.damage is not None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dunrestore.imaging.picture import Encoding, Metadata, Palette, Picture
-from dunrestore.imaging.pixels import add_residual, stored_order, to_rgb, upright
+from dunrestore.imaging.pixels import add_residual, hidden, stored_order, to_rgb, upright
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
@@ -117,3 +117,38 @@ def test_upright_follows_the_exif_orientations(orientation, expected):
     turned = upright(stored, orientation)
     assert turned.tolist() == expected
     assert stored_order(turned, orientation).tolist() == stored.tolist()
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+def test_where_alpha_is_zero_nothing_is_seen(colours):
+    samples = np.full((5, 7, colours + 2), 9, np.uint8)
+    samples[0, :3, colours] = 0
+    samples[:, :, colours + 1] = 0
+    kind = "grey" if colours == 1 else "rgb"
+    alpha = Picture(samples, Encoding(kind, extra=2), Metadata(orientation=6))
+    expected = np.zeros((7, 5), bool)
+    expected[:3, -1] = True
+    np.testing.assert_array_equal(hidden(alpha), expected)
+    assert hidden(Picture(samples, Encoding(kind, extra=2, alpha=False))) is None
+    assert hidden(Picture(samples[..., :colours], Encoding(kind))) is None
+
+
+def test_transparent_entries_of_a_palette_are_not_seen():
+    palette = Palette(np.zeros((3, 3), np.uint16), 255, np.array([255, 0, 128], np.uint8))
+    samples = np.array([[0, 1, 2, 1]], np.uint8)[..., None]
+    found = hidden(Picture(samples, Encoding("palette", palette=palette)))
+    assert found is not None
+    assert found.tolist() == [[False, True, False, True]]
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (100, 0, 0), (7,)])
+def test_what_is_seen_does_not_vanish_in_the_transparent_colour(colour):
+    samples = np.full((2, 3, len(colour)), 50, np.uint8)
+    samples[0, 0] = colour
+    kind = "grey" if len(colour) == 1 else "rgb"
+    picture = Picture(samples, Encoding(kind, transparent=colour))
+    target = np.broadcast_to(np.array(colour, np.float32) / 255, (2, 3, 3))
+    weight = np.ones((2, 3), np.float32)
+    changed = add_residual(picture, target - to_rgb(picture), weight)
+    np.testing.assert_array_equal(hidden(changed), hidden(picture))
+    assert np.abs(changed.samples.astype(int) - np.array(colour)).max() == 1

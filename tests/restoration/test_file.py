@@ -2,6 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
+import torch
 from PIL import Image
 
 from dunrestore.checkpoints.load import Model
@@ -32,6 +34,7 @@ def damaged(kind, dtype, orientation=1, seed=0):
     lost = np.zeros((40, 56), bool)
     lost[8:20, 30:44] = True
     samples[lost, :colours] = top
+    samples[..., colours:] |= 1  # nowhere wholly transparent
     encoding = Encoding("grey" if channels < 3 else "rgb", int(top), extra=channels - colours)
     return Picture(samples, encoding, Metadata(orientation=orientation)), lost
 
@@ -54,6 +57,75 @@ def test_only_the_loss_changes_and_the_kind_stays(tmp_path, kind, dtype, orienta
     np.testing.assert_array_equal(page.samples[..., colours:], picture.samples[..., colours:])
     assert result.changed_percent == pytest.approx(100 * lost.mean())
     assert (result.width, result.height) == ((56, 40) if orientation == 1 else (40, 56))
+
+
+def save_with_hole(path, mode, lost, hole):
+    """A picture in one of Pillow's modes with a white loss and a white, transparent hole."""
+    grey = np.random.default_rng(0).integers(20, 190, lost.shape, np.uint8)
+    grey[lost | hole] = 255
+    alpha = np.where(hole, 0, 255).astype(np.uint8)
+    image = Image.fromarray(grey).convert("RGB" if "RGB" in mode else "L")
+    if mode == "P":  # 255 stays for the hole
+        index = np.where(hole, 255, np.where(lost, 254, grey)).astype(np.uint8)
+        image = Image.fromarray(index).convert("P")
+        image.putpalette([*np.repeat(np.arange(254), 3).tolist(), *[255] * 6])
+        image.save(path, transparency=255)
+    elif mode.endswith("A"):
+        image.putalpha(Image.fromarray(alpha))
+        image.save(path)
+    else:
+        off = np.asarray(image).copy()
+        off[hole] = 1
+        white = (1,) * 3 if mode == "RGB" else 1
+        Image.fromarray(off).save(path, transparency=white)
+
+
+@pytest.mark.parametrize("preserve", ["auto", "never"])
+@pytest.mark.parametrize(
+    "name", ["RGBA.png", "LA.png", "RGB.png", "L.png", "P.png", "RGBA.tif", "LA.tif", "RGBA.webp"]
+)
+def test_what_nobody_sees_is_never_changed(tmp_path, name, preserve):
+    lost, hole = np.zeros((2, 60, 80), bool)
+    lost[10:20, 20:40] = True
+    hole[30:, 50:] = True
+    path = tmp_path / name
+    mode = path.stem
+    save_with_hole(path, mode, lost, hole)
+    model = toy_model(lambda x: torch.where(x < 0.02, 1.0, fill_white(x)))
+    options = RestoreOptions(device="cpu", precision="fp32", preserve=preserve)
+    job = Job(path, tmp_path / "new" / name)
+    restore_file(job, model, options)
+    with Image.open(path) as before, Image.open(job.target) as after:
+        assert after.mode == before.mode
+        assert after.info.get("transparency") == before.info.get("transparency")
+        old, new = (np.asarray(image.convert("RGBA")) for image in (before, after))
+        stored, written = (np.asarray(image) for image in (before, after))
+    if path.suffix == ".webp":
+        assert (new[lost] == (102, 102, 102, 255)).mean() > 0.5
+    else:
+        assert (np.abs(new[lost].astype(int) - (102, 102, 102, 255)) <= 1).all()
+    np.testing.assert_array_equal(written[hole], stored[hole])
+    np.testing.assert_array_equal(new[..., 3], old[..., 3])
+
+
+def test_infrared_is_no_alpha(tmp_path):
+    picture, lost = damaged("rgba", np.uint8)
+    picture.samples[..., 3] = 0
+    tifffile.imwrite(tmp_path / "in.tif", picture.samples, photometric="rgb", extrasamples=[0])
+    restored = restore(tmp_path / "in.tif", toy_model(), OPTIONS)
+    assert (restored[lost, :3] == 102).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_arrays_with_alpha(dtype, channels):
+    top = 1 if dtype is np.float32 else np.iinfo(dtype).max
+    array = (np.random.default_rng(0).random((40, 56, channels)) * 0.7 * top).astype(dtype)
+    array[8:20, 10:44] = top
+    array[:, 30:, -1] = 0
+    restored = restore(array, toy_model(), OPTIONS)
+    assert (restored[8:20, 10:30, 0] < top / 2).all()
+    np.testing.assert_array_equal(restored[:, 30:], array[:, 30:])
 
 
 def test_sixteen_bits_keep_their_low_bits(tmp_path):

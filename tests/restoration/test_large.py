@@ -170,6 +170,41 @@ def test_margins_stay_as_they_are(monkeypatch, tmp_path, kind, orientation):
     assert changed[lost].mean() > 0.95
 
 
+@pytest.mark.parametrize("preserve", ["auto", "never"])
+@pytest.mark.parametrize("suffix", ["strips.tif", "turned.tif", "rgba.png", "trns.png"])
+@pytest.mark.parametrize("kind", ["toy", "guided"])
+def test_what_nobody_sees_is_never_changed(monkeypatch, tmp_path, kind, suffix, preserve):
+    path = tmp_path / suffix
+    samples = np.random.default_rng(0).integers(0, 190, (150, 210, 4), np.uint8)
+    samples[..., 3] = 255
+    samples[30:52, 60:101] = 255
+    samples[20:120, 80:, 3] = 0
+    if path.suffix == ".tif":
+        tags = [(274, 3, 1, 6 if suffix == "turned.tif" else 1, True)]
+        form = {"photometric": "rgb", "extrasamples": ["unassalpha"], "rowsperstrip": 7}
+        tifffile.imwrite(path, samples, extratags=tags, **form)
+    elif suffix == "rgba.png":
+        Image.fromarray(samples).save(path)
+    else:
+        samples[samples[..., 3] == 0] = (255, 255, 255, 0)
+        samples[30:52, 60:80, 2] = 254
+        Image.fromarray(samples[..., :3]).save(path, transparency=(255, 255, 255))
+    model = None if kind == "guided" else toy_model(lambda x: torch.where(x > 0.99, 0.4, x))
+    if kind == "guided":
+        guided = network("guided").eval()
+        guided.finder = WhiteIsLost()
+        model = Model("random", "guided", guided, {}, "0" * 64, Path("random"))
+    options = {"tile": 144, "preserve": preserve}
+    small, large = both(monkeypatch, tmp_path, path, model, options)
+    assert large == small
+    target = tmp_path / f"out{path.suffix}"
+    target.write_bytes(small[0])
+    old, new = (files.read(one).pages[0].samples for one in (path, target))
+    changed = (old != new).any(axis=2)
+    assert not changed[20:120, 80:].any()
+    assert changed[30:52, 60:80].mean() > 0.9
+
+
 def test_margins_of_a_scan_that_is_cleaned_stay_as_they_are(monkeypatch, tmp_path):
     noise = np.random.default_rng(2).normal(0, 16, (150, 210, 3))
     samples = (120 + noise).astype(np.uint8)

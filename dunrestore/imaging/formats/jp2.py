@@ -6,7 +6,7 @@ After ISO/IEC 15444-1 (JP2), and ExifTool's list of the UUIDs under which metada
 import mmap
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, BinaryIO
 
@@ -78,6 +78,9 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
     comments = tuple(segment for segment in segments if segment[1] == _COM)
     source = Jp2Boxes(tuple(boxes), _is_reversible(segments), comments)
     encoding = Encoding(kind, 2**bits - 1, components - (3 if kind == "rgb" else 1))
+    defined = {channel: type_ for channel, type_, _ in _definitions(header)}
+    alpha = not encoding.extra or defined.get(encoding.channels) in (1, 2)
+    encoding = replace(encoding, alpha=alpha)
     lossy = "" if source.lossless else "lossy JPEG 2000"
     metadata = _metadata(boxes, header)
     page = Picture(as_samples(samples), encoding, metadata, source, recompressed=lossy)
@@ -186,14 +189,19 @@ def _kind(header: list[Box], components: int) -> Kind:
     if space not in {b"RGB ", struct.pack(">I", _SRGB), *grey}:
         raise InputError("the JPEG 2000's colours are neither RGB nor grey", next_step=_CONVERT)
     kind: Kind = "grey" if space in grey else "rgb"
-    definitions = next((body for name, body in header if name == b"cdef"), b"")[2:]
-    for i in range(0, len(definitions), 6):
-        channel, type_, shown_as = struct.unpack(">HHH", definitions[i : i + 6])
+    for channel, type_, shown_as in _definitions(header):
         if type_ == 0 and shown_as != channel + 1:
             raise InputError("the order of the colours is not supported", next_step="convert it")
     if components < (3 if kind == "rgb" else 1):
         raise InputError("the JPEG 2000 header is damaged", next_step=ASK_FOR_UNDAMAGED)
     return kind
+
+
+def _definitions(header: list[Box]) -> Iterator[tuple[int, int, int]]:
+    """Of each channel: its number, what it is (0: a colour; 1, 2: alpha), and of which colour."""
+    stated = next((body for name, body in header if name == b"cdef"), b"")[2:]
+    for i in range(0, len(stated), 6):
+        yield struct.unpack(">HHH", stated[i : i + 6])
 
 
 def _metadata(boxes: Sequence[Box], header: list[Box]) -> Metadata:

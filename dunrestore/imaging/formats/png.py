@@ -7,7 +7,7 @@ import mmap
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -112,6 +112,7 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
         samples = encoded.room(height, width, channels, np.uint16 if bits == 16 else np.uint8)
         _decode(_bare(data, places, header), samples)
     encoding = Encoding(kind, 65535 if bits == 16 else 255, extra, palette=palette)
+    encoding = replace(encoding, transparent=_transparent(source, encoding))
     bound = tuple(name for chunk, name in _ONLY_HERE.items() if source.get(chunk) is not None)
     if source.get(b"tRNS") is not None and palette is None:
         bound = (*bound, "transparent colour (tRNS)")
@@ -193,6 +194,15 @@ def _palette(source: PngChunks, bits: int) -> Palette:
     alpha = np.full(len(colours), 255, np.uint8)
     alpha[: len(stated)] = stated
     return Palette(colours, 255, alpha, 2**bits)
+
+
+def _transparent(source: PngChunks, encoding: Encoding) -> tuple[int, ...] | None:
+    stated, channels = source.get(b"tRNS"), encoding.channels
+    if stated is None or len(stated) != 2 * channels or encoding.kind == "palette":
+        return None
+    if encoding.extra:  # against the specification
+        return None
+    return tuple(value & encoding.maximum for value in struct.unpack(f">{channels}H", stated))
 
 
 def metadata_of(source: PngChunks) -> Metadata:

@@ -193,7 +193,8 @@ def _encoding(tags: Ifd) -> Encoding:
             f"{extra + colour} samples a pixel do not fit the colours", next_step=ASK_FOR_UNDAMAGED
         )
     palette = _palette(tags) if kind == "palette" else None
-    return Encoding(kind, 2 ** depths.pop() - 1, extra, photometric == 0, palette)
+    alpha = not extra or tags.number(ifd.EXTRA_SAMPLES, 0) in (1, 2)
+    return Encoding(kind, 2 ** depths.pop() - 1, extra, photometric == 0, palette, alpha)
 
 
 def _is_jpeg_ycbcr(tags: Ifd) -> bool:

@@ -15,6 +15,7 @@ from PIL import Image, ImageFile, JpegImagePlugin
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels
 from dunrestore.imaging.formats.jp2 import SIGNATURE as JP2_SIGNATURE
+from dunrestore.imaging.picture import Document, Encoding, Picture
 from tests.imaging.formats.others import (
     ICC,
     PHOTOSHOP,
@@ -115,6 +116,18 @@ def test_a_jp2_keeps_every_box(tmp_path, data):
         imagecodecs.jpeg2k_decode(after).reshape(document.pages[0].samples.shape),
         document.pages[0].samples,
     )
+
+
+def test_a_jp2_says_whether_its_fourth_channel_is_alpha(tmp_path):
+    samples = np.zeros((20, 30, 4), np.uint8)
+    for alpha, type_ in ((True, 1), (True, 2), (False, 65535)):
+        picture = Picture(samples, Encoding("rgb", extra=1))
+        files.write(Document((picture,), "jp2"), tmp_path / "a.jp2", format="jp2", overwrite=True)
+        data = (tmp_path / "a.jp2").read_bytes()
+        stated = struct.pack(">HHH", 3, 1, 0)
+        assert data.count(stated) == 1
+        (tmp_path / "a.jp2").write_bytes(data.replace(stated, struct.pack(">HHH", 3, type_, 0)))
+        assert files.read(tmp_path / "a.jp2").pages[0].encoding.alpha == alpha
 
 
 @pytest.mark.parametrize("kind", ["j2k", "jp2"])
