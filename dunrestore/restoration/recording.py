@@ -32,6 +32,8 @@ from dunrestore.storage.hashing import sha256_of
 
 MOST_MARKED = 0.5
 """Share of a picture that a mask seldom marks but by mistake."""
+MOST_FOUND = 0.2
+"""Share of a picture that is seldom lost, but was found in sound ones."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,7 @@ def _warnings(work: Work, pages: Sequence[PageChanges], finished: Finished) -> t
     for number, page in enumerate(pages, 1):
         where = f"page {number}: " if len(pages) > 1 else ""
         found += [where + warning for warning in _page_warnings(page, work.options)]
-        found += [where + warning for warning in _found_warnings(work.pages[number - 1])]
+        found += [where + warning for warning in _found_warnings(work, number - 1)]
     redone = sum(page.computed.tiles_redone for page in work.pages if page is not None)
     if redone:
         found.append(f"tiles computed again in float32: {redone}")
@@ -259,8 +261,23 @@ def _mask_warnings(mask: Rows) -> list[str]:
     return [f"the mask marks {100 * share:.0f} % of the picture"] if share > MOST_MARKED else []
 
 
-def _found_warnings(page: RestoredPage | None) -> list[str]:
-    if page is None or not page.margins:
+def _found_warnings(work: Work, number: int) -> list[str]:
+    """What to look at where the losses were found blindly."""
+    page = work.pages[number]
+    if page is None or work.opened.masks is not None or work.options.preserve == "never":
+        return []
+    found: list[str] = []
+    share = lost_share(page.losses)
+    if share > MOST_FOUND:
+        found.append(
+            f"{100 * share:.0f} % of the picture was taken for losses; look at the change map"
+            " (--change-map), or mark them with --mask"
+        )
+    return found + _margin_warnings(page)
+
+
+def _margin_warnings(page: RestoredPage) -> list[str]:
+    if not page.margins:
         return []
     *most, last = page.margins
     sides = f"the {', '.join(most)} and {last}" if most else f"the {last}"

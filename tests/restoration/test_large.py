@@ -319,6 +319,24 @@ def test_a_noisy_scan_is_cleaned_as_a_whole(monkeypatch, tmp_path):
     assert small[1]["pages"][0]["cleaned"]
 
 
+@pytest.mark.parametrize(("rows_lost", "preserve"), [(33, "auto"), (29, "auto"), (33, "never")])
+def test_losses_that_are_hardly_likely_are_warned_of(monkeypatch, tmp_path, rows_lost, preserve):
+    path = tmp_path / "in.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for rows_of_page in (0, rows_lost):
+            page = np.random.default_rng(0).integers(0, 190, (150, 210, 3), np.uint8)
+            page[40 : 40 + rows_of_page, :205] = 255
+            writer.write(page, photometric="rgb")
+    small, large = both(monkeypatch, tmp_path, path, options={"preserve": preserve})
+    assert large == small
+    expected = (
+        "page 2: 21 % of the picture was taken for losses; look at the change map (--change-map),"
+        " or mark them with --mask"
+    )
+    wanted = rows_lost == 33 and preserve == "auto"
+    assert [w for w in small[1]["warnings"] if "taken" in w] == ([expected] if wanted else [])
+
+
 def test_several_pages_and_only_the_first(monkeypatch, tmp_path):
     path = tmp_path / "in.tif"
     with tifffile.TiffWriter(path) as writer:
