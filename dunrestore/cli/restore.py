@@ -69,7 +69,7 @@ def restore(
     from dunrestore.restoration.batch.existing import refuse_existing
     from dunrestore.restoration.batch.jobs import extension_of, output_folder, plan_jobs
     from dunrestore.restoration.batch.masks import with_masks
-    from dunrestore.restoration.batch.report import write_report
+    from dunrestore.restoration.batch.report import refuse_report, write_report
     from dunrestore.restoration.batch.run import BatchOptions, Run
     from dunrestore.restoration.options import RestoreOptions
     from dunrestore.restoration.source import FileOptions
@@ -103,6 +103,8 @@ def restore(
     folder = output_folder(planned, output, inputs)
     if checksums and folder is None:
         raise UsageError("--checksums needs an output folder", next_step="add -o FOLDER")
+    if report is not None:
+        refuse_report(report, planned, log_file)
     if policy == "abort" and not dry_run:
         refuse_existing(planned)
     with DownloadBar(model, enabled=not (quiet or no_progress)) as bar:

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dunrestore import __version__
-from dunrestore.errors import DunrestoreError, file_access_error
+from dunrestore.errors import DunrestoreError, FileAccessError, UsageError, file_access_error
 from dunrestore.imaging import pixels
 from dunrestore.imaging.rows import Rows, bands
 from dunrestore.provenance import change_map, record
 from dunrestore.reports.restore_page import Entry, Page, Views, render
+from dunrestore.restoration.batch.originals import refuse_replacing
 from dunrestore.restoration.batch.run import Outcome
-from dunrestore.restoration.source import read_in_part
+from dunrestore.restoration.source import Job, read_in_part
 from dunrestore.stamps import now
 from dunrestore.storage.atomic import write_text
 
@@ -30,6 +31,7 @@ SIDE = 1600
 """Longest side of the large pictures, in pixels."""
 THUMBNAIL = 360
 _COLOUR = (255, 0, 212, 200)
+_TITLE = "Restored pictures: "
 
 Place = Callable[[str, bytes, str], str]
 """Keeps a picture (name, bytes, MIME type) and returns its address."""
@@ -47,6 +49,52 @@ class _Shown:
     changed_percent: float
 
 
+def refuse_report(path: Path, jobs: Sequence[Job], log_file: Path | None) -> None:
+    """Refuse, before any work, a page that would take another file's place.
+
+    Args:
+        path: the page; an older one is replaced.
+        jobs: what is to be restored.
+        log_file: where the run's log goes.
+
+    Raises:
+        UsageError: if it is called otherwise than a page, or is a file of the run.
+        FileAccessError: if there is something of this name that is no such page.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError("a report is a web page", path=path, next_step="call it FILE.html")
+    files = [one for job in jobs for one in (job.source, job.mask, job.target) if one]
+    what = "the report would replace a file that the run reads or writes"
+    refuse_replacing([*files, *([log_file] if log_file else [])], [path], what)
+    pictures = _folder_of(path).resolve()
+    if len(jobs) > EMBEDDED and any(one.resolve().parent == pictures for one in files):
+        raise UsageError(
+            "the report would keep its pictures among those that are restored",
+            path=pictures,
+            next_step="give it another name",
+        )
+    if os.path.lexists(path) and not _is_report(path):
+        raise FileAccessError(
+            "there is something of this name that is no report",
+            path=path,
+            next_step="give the report another name",
+        )
+
+
+def _is_report(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return f"<title>{_TITLE}".encode() in file.read(1000)
+    except OSError as error:
+        raise file_access_error(error, path) from error
+
+
+def _folder_of(page: Path) -> Path:
+    return page.with_name(page.stem + "_files")
+
+
 def write_report(path: Path, outcomes: Sequence[Outcome], facts: Mapping[str, str]) -> None:
     """Write the page of a run; with many pictures they lie in ``NAME_files`` beside it.
 
@@ -62,13 +110,13 @@ def write_report(path: Path, outcomes: Sequence[Outcome], facts: Mapping[str, st
         path.parent.mkdir(parents=True, exist_ok=True)
         place = _embed
         if len(outcomes) > EMBEDDED:
-            folder = path.with_name(path.stem + "_files")
+            folder = _folder_of(path)
             folder.mkdir(exist_ok=True)
             place = _in_folder(folder)
         entries = [_entry(one, number, path, place) for number, one in enumerate(outcomes)]
     except OSError as error:
         raise file_access_error(error, error.filename or path) from error
-    title = f"Restored pictures: {path.stem}"
+    title = f"{_TITLE}{path.stem}"
     about = {**facts, "made": f"{now()}, dunrestore {__version__}"}
     write_text(path, render(Page(title, about, entries)))
 

@@ -12,11 +12,12 @@ import pytest
 import tifffile
 from PIL import Image
 
+from dunrestore.cli import console
 from dunrestore.errors import ExitCode
 from dunrestore.imaging import rows
 from dunrestore.restoration import source
 from dunrestore.restoration.batch import report as page_of_run
-from tests.restoration.batches import make_scans, restore, use_toy
+from tests.restoration.batches import everything, make_scans, restore, use_toy
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 FLAGS = (
@@ -61,6 +62,60 @@ def test_pictures_that_were_there_already_are_shown_as_well(scans, tmp_path):
     html = report.read_text(encoding="utf-8")
     assert html.count("was there already") == 3
     assert html.count("4.17 % changed") >= 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["scans/a.png", "scans/other.jpg", "out/a.png", "out/a.png.dunrestore.json", "new.png", "page"],
+)
+def test_a_report_is_a_page_and_no_picture(scans, tmp_path, capsys, name):
+    (scans / "other.jpg").write_bytes(b"precious")
+    before = everything(tmp_path)
+    more = ("--exclude", "other.jpg", "--overwrite", "--report", tmp_path / name)
+    assert restore(scans, tmp_path / "out", *more) == ExitCode.USAGE
+    assert "a report is a web page; call it FILE.html" in capsys.readouterr().err
+    assert everything(tmp_path) == before
+
+
+def test_a_report_replaces_nothing_but_an_older_one(scans, tmp_path, capsys):
+    page = tmp_path / "review.html"
+    for content in (b"<title>Our collection</title>", b""):
+        page.write_bytes(content)
+        before = everything(tmp_path)
+        assert restore(scans, tmp_path / "out", "--report", page) == ExitCode.FILE_ACCESS
+        assert "review.html: there is something of this name" in capsys.readouterr().err
+        assert everything(tmp_path) == before
+    page.unlink()
+    for existing in ("abort", "skip"):
+        more = ("--report", page, "--existing", existing)
+        assert restore(scans, tmp_path / "out", *more) == ExitCode.OK
+    assert "was there already" in page.read_text(encoding="utf-8")
+
+
+def test_a_report_is_no_file_of_the_run(scans, tmp_path, capsys):
+    picture = (scans / "a.png").rename(scans / "a.html")
+    (scans / "link.html").symlink_to(picture)
+    (scans / "twin.html").hardlink_to(picture)
+    (tmp_path / "deep").mkdir()
+    before = everything(tmp_path)
+    for page in ("scans/a.html", "deep/../scans/a.html", "scans/link.html", "scans/twin.html"):
+        code = restore(picture, tmp_path / "out", "--report", tmp_path / page)
+        assert code == ExitCode.USAGE
+        assert "would replace a file that the run reads" in capsys.readouterr().err
+    assert everything(tmp_path) == before
+    log = tmp_path / "log.html"
+    assert restore(scans, tmp_path / "out", "--report", log, "--log-file", log) == ExitCode.USAGE
+    console.set_up()
+
+
+def test_the_pictures_of_a_report_do_not_lie_among_those_of_the_run(tmp_path, monkeypatch, capsys):
+    use_toy(monkeypatch)
+    scans = make_scans(tmp_path / "review_files", [f"{n:05}-before.jpg" for n in range(13)])
+    before = everything(scans)
+    page = tmp_path / "review.html"
+    assert restore(scans, tmp_path / "out", "--report", page) == ExitCode.USAGE
+    assert "review_files: the report would keep its pictures" in capsys.readouterr().err
+    assert everything(scans) == before
 
 
 def test_many_pictures_lie_beside_the_page(scans, tmp_path):
