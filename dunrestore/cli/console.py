@@ -3,19 +3,23 @@
 import json
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from dunrestore.errors import file_access_error
+from dunrestore.errors import UsageError, file_access_error
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 """Messages, progress bars and logs."""
 
 data = Console(highlight=False, soft_wrap=True)
 """Tables and results that a user may pipe elsewhere."""
+
+_LOG_LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_LOG_BEGINS = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ ")
 
 
 class _ToTerminal(logging.Handler):
@@ -26,9 +30,17 @@ class _ToTerminal(logging.Handler):
 
 
 def set_up(*, quiet: bool = False, verbose: bool = False, log_file: Path | None = None) -> None:
-    """Send the package's log records to stderr and, if asked, to a file."""
+    """Send the package's log records to stderr and, if asked, to a file.
+
+    Raises:
+        UsageError: if that file is called like a picture, or is something else than a log.
+    """
+    if log_file is not None:
+        _refuse_log(log_file)
     logger = logging.getLogger("dunrestore")
     logger.setLevel(logging.DEBUG)
+    for handler in logger.handlers:
+        handler.close()
     logger.handlers.clear()
     to_terminal = _ToTerminal()
     to_terminal.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
@@ -36,8 +48,24 @@ def set_up(*, quiet: bool = False, verbose: bool = False, log_file: Path | None 
     logger.addHandler(to_terminal)
     if log_file is not None:
         to_file = logging.FileHandler(log_file, encoding="utf-8")
-        to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        to_file.setFormatter(logging.Formatter(_LOG_LINE))
         logger.addHandler(to_file)
+
+
+def _refuse_log(path: Path) -> None:
+    """Refuse what would no longer be what it was with a log at its end."""
+    from dunrestore.imaging.files import IMAGE_SUFFIXES  # imports numpy
+
+    cause = ""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        cause = "a log is no picture"
+    elif path.is_file():
+        with path.open("rb") as file:
+            start = file.read(64)
+        if start and _LOG_BEGINS.match(start) is None:
+            cause = "this file is no log of this program"
+    if cause:
+        raise UsageError(cause, path=path, next_step="name another file for --log-file")
 
 
 def say(message: str) -> None:
