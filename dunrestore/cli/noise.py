@@ -156,6 +156,7 @@ def noise(
         inputs, output, recursive=recursive, suffix=suffix, extension=extension_of(image_format)
     )
     masks = _mask_paths(jobs, output, mask_output)
+    _refuse_masks_in_place(jobs, masks)
     codes: list[int] = []
     for job, mask in zip(jobs, masks, strict=True):
         said: dict[str, Any] = {"input": str(job.source), "seed": seed}
@@ -264,6 +265,19 @@ def _one_each(values: Sequence[T], count: int, option: str) -> Sequence[T | None
         f"{option} was given {len(values)} times for {count} kinds of damage",
         next_step="give it once, or once for every kind",
     )
+
+
+def _refuse_masks_in_place(jobs: "Sequence[Job]", masks: "Sequence[Path | None]") -> None:
+    """Refuse masks that would replace an input or an output."""
+    from dunrestore.degradations.files import mask_paths
+    from dunrestore.restoration.batch.originals import refuse_replacing
+
+    written = [path for mask in masks if mask is not None for path in mask_paths(mask)]
+    for files, what in (
+        ([job.source for job in jobs], "the mask would replace an input"),
+        ([job.target for job in jobs], "the mask would replace an output"),
+    ):
+        refuse_replacing(files, written, what, "choose another --mask-output")
 
 
 def _mask_paths(jobs: "Sequence[Job]", output: Path, mask_output: Path | None) -> list[Path | None]:

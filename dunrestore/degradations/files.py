@@ -80,8 +80,13 @@ def degrade_file(
     return DegradedFile(target, mask, float(np.mean([m.mean() for _, m in done])))
 
 
+def mask_paths(path: Path) -> tuple[Path, Path]:
+    """Where the mask goes that is asked for at ``path``: of one page, and of several."""
+    return path, path.with_suffix(".tif")
+
+
 def _write_mask(masks: list[NDArray[np.bool_]], path: Path, overwrite: bool) -> Path:
-    path = path.with_suffix(".tif") if len(masks) > 1 else path
+    path = mask_paths(path)[len(masks) > 1]
     _make_folder(path.parent)
     pages = tuple(Picture(mask[..., None] * np.uint8(255), Encoding("grey")) for mask in masks)
     write(Document(pages, format_of(path) or "png"), path, overwrite=overwrite)

@@ -10,6 +10,7 @@ from dunrestore.cli.noise import FillName, KindName, RecipeName
 from dunrestore.datasets.painter import paint_mural
 from dunrestore.degradations.fills import FILLS
 from dunrestore.degradations.recipes import KINDS, RECIPES
+from tests.restoration.batches import everything
 
 MURAL = np.rint(paint_mural(64, 80, np.random.default_rng(1)) * 255).astype(np.uint8)
 
@@ -166,3 +167,30 @@ def test_existing_outputs_are_not_replaced_unasked(mural, tmp_path):
     assert noise(*arguments) == 0
     assert noise(*arguments) == 5
     assert noise(*arguments, "--overwrite") == 0
+
+
+@pytest.mark.parametrize("named", ["wall.png", "deep/../wall.png", "link.png", "twin.png"])
+def test_a_mask_replaces_no_input(mural, tmp_path, capsys, named):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "link.png").symlink_to(mural)
+    (tmp_path / "twin.png").hardlink_to(mural)
+    before = everything(tmp_path)
+    out = tmp_path / "out.png"
+    code = noise(mural, "-o", out, "--damage", "random-walk", "--overwrite",
+                 "--mask-output", tmp_path / named)  # fmt: skip
+    assert code == 2
+    assert "the mask would replace an input" in capsys.readouterr().err
+    assert everything(tmp_path) == before
+
+
+def test_masks_replace_no_inputs_in_their_folder_and_no_output(mural, tmp_path, capsys):
+    pages = tmp_path / "pages.tif"
+    tifffile.imwrite(pages, np.stack([MURAL, MURAL]))
+    before = everything(tmp_path)
+    options = ("--damage", "flakes", "--overwrite", "--mask-output")
+    assert noise(mural, pages, "-o", tmp_path / "out", *options, tmp_path) == 2
+    assert noise(pages, "-o", tmp_path / "out.tif", *options, tmp_path / "pages.png") == 2
+    assert capsys.readouterr().err.count("the mask would replace an input") == 2
+    assert noise(mural, "-o", tmp_path / "out.png", *options, tmp_path / "out.png") == 2
+    assert "the mask would replace an output" in capsys.readouterr().err
+    assert everything(tmp_path) == before

@@ -1,12 +1,17 @@
 """What a run reads stays: nothing that is written may take its place."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from dunrestore.errors import UsageError
 
 
-def refuse_replacing(originals: Iterable[Path], written: Iterable[Path], what: str) -> None:
+def refuse_replacing(
+    originals: Iterable[Path],
+    written: Iterable[Path],
+    what: str,
+    next_step: str = "choose another folder, or a --suffix",
+) -> None:
     """Refuse, before any work, a file that would take an original's place.
 
     Links, ``..`` and, for files that exist, other names of the same file hide nothing.
@@ -15,20 +20,20 @@ def refuse_replacing(originals: Iterable[Path], written: Iterable[Path], what: s
         originals: files that must stay.
         written: files that will be written, or replaced.
         what: what the latter are, and would replace.
+        next_step: what to do about it.
 
     Raises:
         UsageError: naming the first of them.
     """
-    kept = {identity for path in originals for identity in _identities(path)}
+    kept = {_identity(path) for path in originals}
     for path in written:
-        if not kept.isdisjoint(_identities(path)):
-            raise UsageError(what, path=path, next_step="choose another folder or name")
+        if _identity(path) in kept:
+            raise UsageError(what, path=path, next_step=next_step)
 
 
-def _identities(path: Path) -> Iterator[object]:
-    yield path.resolve()
+def _identity(path: Path) -> object:
     try:
         found = path.stat()
     except OSError:  # not there yet
-        return
-    yield found.st_dev, found.st_ino
+        return path.resolve()
+    return found.st_dev, found.st_ino

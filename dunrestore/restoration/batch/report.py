@@ -65,7 +65,8 @@ def refuse_report(path: Path, jobs: Sequence[Job], log_file: Path | None) -> Non
         raise UsageError("a report is a web page", path=path, next_step="call it FILE.html")
     files = [one for job in jobs for one in (job.source, job.mask, job.target) if one]
     what = "the report would replace a file that the run reads or writes"
-    refuse_replacing([*files, *([log_file] if log_file else [])], [path], what)
+    others = [log_file] if log_file else []
+    refuse_replacing([*files, *others], [path], what, "give the report another name")
     pictures = _folder_of(path).resolve()
     if len(jobs) > EMBEDDED and any(one.resolve().parent == pictures for one in files):
         raise UsageError(
