@@ -13,6 +13,7 @@ from dunrestore.imaging import files
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 from dunrestore.imaging.picture import Document, Format
 from dunrestore.imaging.rows import Rows, StoredRows, temporary_rows
+from dunrestore.provenance import change_map, premis, record
 from dunrestore.restoration.damage.masks import read_masks
 
 IN_MEMORY = 16_000_000
@@ -49,6 +50,16 @@ class FileOptions:
     """Write a picture of what was changed beside the output."""
     premis: bool = False
     """Write a PREMIS event beside the output."""
+
+    def files_beside(self, target: Path) -> list[Path]:
+        """What may be written, replaced or (an older record) removed beside an output."""
+        maps = [change_map.path_of(target, pages) for pages in (1, 2)] if self.change_map else []
+        events = [premis.path_of(target)] if self.premis else []
+        return [record.path_of(target), *maps, *events]
+
+
+ALL_BESIDE = FileOptions(change_map=True, premis=True)
+"""With everything that can lie beside an output."""
 
 
 @dataclass(frozen=True)

@@ -211,3 +211,13 @@ def test_arrays_take_a_mask_too(scan, guided, hinet):
         dunrestore.restore(wall, model, mask=mask[1:])
     with pytest.raises(UsageError, match="takes no mask"):
         dunrestore.restore(wall, dunrestore.load(hinet), mask=mask)
+
+
+def test_an_output_replaces_no_mask(scan, guided, capsys):
+    mask = scan / "out.png"
+    mask.write_bytes((scan / "masks" / "wall.tif").read_bytes())
+    code, out = restore(scan, guided, "--mask", mask, "--overwrite")
+    assert code == ExitCode.USAGE
+    assert "out.png: this would replace a mask" in capsys.readouterr().err
+    assert out.read_bytes() == (scan / "masks" / "wall.tif").read_bytes()
+    assert sorted(path.name for path in scan.iterdir()) == ["masks", "out.png", "wall.png"]

@@ -9,7 +9,8 @@ from pathlib import Path
 from dunrestore.errors import InputError, NothingToDoError, UsageError, file_access_error
 from dunrestore.imaging.files import IMAGE_SUFFIXES
 from dunrestore.provenance import change_map, record
-from dunrestore.restoration.source import Job
+from dunrestore.restoration.batch.originals import refuse_replacing
+from dunrestore.restoration.source import ALL_BESIDE, Job
 
 log = logging.getLogger(__name__)
 
@@ -164,15 +165,13 @@ def _target(
 
 
 def _refuse_collisions(jobs: Sequence[Job]) -> None:
-    sources = {job.source.resolve() for job in jobs}
+    sources = [job.source for job in jobs]
+    replaced = "the output would replace an input"
+    refuse_replacing(sources, [job.target for job in jobs], replaced)
+    beside = [path for job in jobs for path in ALL_BESIDE.files_beside(job.target)]
+    refuse_replacing(sources, beside, "what lies beside the output would replace an input")
     takers: dict[str, Path] = {}
     for job in jobs:
-        if job.target.resolve() in sources:
-            raise UsageError(
-                "the output would replace an input",
-                path=job.target,
-                next_step="choose another folder, or a --suffix",
-            )
         # On some file systems names that differ in case or accents' encoding are the same.
         key = unicodedata.normalize("NFC", str(job.target.resolve())).casefold()
         if takers.get(key) == job.source:

@@ -6,7 +6,8 @@ from pathlib import Path, PurePath
 
 from dunrestore.errors import InputError
 from dunrestore.imaging.folders import by_name, name_of, pictures_in
-from dunrestore.restoration.source import Job
+from dunrestore.restoration.batch.originals import refuse_replacing
+from dunrestore.restoration.source import ALL_BESIDE, Job
 
 
 def with_masks(jobs: Sequence[Job], masks: Path) -> list[Job]:
@@ -19,7 +20,18 @@ def with_masks(jobs: Sequence[Job], masks: Path) -> list[Job]:
 
     Raises:
         InputError: if a job has no mask, two, or another job's.
+        UsageError: if an output, or what lies beside it, would replace a mask.
     """
+    found = _with_masks(jobs, masks)
+    targets = [job.target for job in found]
+    beside = [path for target in targets for path in ALL_BESIDE.files_beside(target)]
+    refuse_replacing(
+        [job.mask for job in found if job.mask], [*targets, *beside], "this would replace a mask"
+    )
+    return found
+
+
+def _with_masks(jobs: Sequence[Job], masks: Path) -> list[Job]:
     if not masks.exists():
         raise InputError("no such file or folder", path=masks, next_step="check the name")
     if not masks.is_dir():

@@ -68,6 +68,14 @@ def test_an_output_that_is_an_input_is_refused(tree):
         plan_jobs([tree / "in"], tree / "in")
 
 
+@pytest.mark.parametrize("ending", [".changes.png", ".changes.tif"])
+def test_what_lies_beside_an_output_is_no_input_either(tree, ending):
+    other = tree / f"in/a-restored.png{ending}"
+    other.write_bytes(b"x")
+    with pytest.raises(UsageError, match="beside the output would replace an input"):
+        plan_jobs([tree / "in/a.png", other], None)
+
+
 def test_two_inputs_with_one_output_are_refused(tree):
     with pytest.raises(UsageError, match="both be written"):
         plan_jobs([tree / "in/a.png", tree / "in/deep/a.png"], tree / "out")
