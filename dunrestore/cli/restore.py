@@ -65,6 +65,7 @@ def restore(
     from dunrestore.cli.download_bar import DownloadBar
     from dunrestore.cli.progress import RestoreProgress
     from dunrestore.models.devices import choose_devices
+    from dunrestore.provenance.checksums import NAME as LIST
     from dunrestore.restoration.batch.at_once import files_at_once
     from dunrestore.restoration.batch.existing import refuse_existing
     from dunrestore.restoration.batch.jobs import extension_of, output_folder, plan_jobs
@@ -103,15 +104,6 @@ def restore(
     folder = output_folder(planned, output, inputs)
     if checksums and folder is None:
         raise UsageError("--checksums needs an output folder", next_step="add -o FOLDER")
-    if report is not None:
-        refuse_report(report, planned, log_file)
-    if policy == "abort" and not dry_run:
-        refuse_existing(planned)
-    with DownloadBar(model, enabled=not (quiet or no_progress)) as bar:
-        loaded = load(model, cache_dir=cache_dir, offline=offline, progress=bar)
-    if dry_run:
-        restore_lines.print_plan(planned, policy, loaded, restore_options, as_json=as_json)
-        return
     file_options = FileOptions(
         image_format=image_format,
         compression=compression,
@@ -122,6 +114,17 @@ def restore(
         change_map=change_map,
         premis=premis,
     )
+    if report is not None:
+        refuse_report(report, planned, log_file)
+    if policy == "abort" and not dry_run:
+        refuse_existing(planned, file_options, *([folder / LIST] if checksums and folder else []))
+    with DownloadBar(model, enabled=not (quiet or no_progress)) as bar:
+        loaded = load(model, cache_dir=cache_dir, offline=offline, progress=bar)
+    if dry_run:
+        restore_lines.print_plan(
+            planned, policy, loaded, restore_options, file_options, as_json=as_json
+        )
+        return
     at_once = files_at_once(devices, jobs, timeout)
     batch = BatchOptions(
         policy, max_failures if keep_going else 1, timeout, max(at_once, jobs or 1), at_once

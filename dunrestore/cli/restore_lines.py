@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from dunrestore.restoration.batch.existing import Policy
     from dunrestore.restoration.batch.run import Outcome
     from dunrestore.restoration.options import RestoreOptions
-    from dunrestore.restoration.source import Job
+    from dunrestore.restoration.source import FileOptions, Job
 
 
 def as_line(outcome: "Outcome") -> str:
@@ -65,13 +65,14 @@ def print_plan(
     policy: "Policy",
     model: "Model",
     options: "RestoreOptions",
+    file_options: "FileOptions",
     *,
     as_json: bool,
 ) -> None:
     """Print what a run would do, on stdout, and about how long it takes, on stderr."""
     from dunrestore.restoration.batch.estimate import estimate, plan_files
 
-    planned = plan_files(jobs, policy)
+    planned = plan_files(jobs, policy, file_options)
     for one in planned:
         size = "size unknown" if one.megapixels is None else f"{one.megapixels:.2f} MP"
         if one.work_bytes is not None:

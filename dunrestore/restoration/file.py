@@ -20,7 +20,7 @@ from dunrestore.restoration.large import restore_large, streams
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import restore_pages
 from dunrestore.restoration.recording import Work
-from dunrestore.restoration.source import FileOptions, Opened
+from dunrestore.restoration.source import ALL_BESIDE, FileOptions, Opened
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def write_file(
     Args:
         work: the restored pages and how they came about.
         seconds: time that reading and computing took.
-        before_naming: called with the record just before the output gets its name.
+        before_naming: called with the record before it is written and the output gets its name.
 
     Raises:
         FileAccessError: if it cannot be written.
@@ -141,9 +141,9 @@ def write_file(
         seconds = time.perf_counter() - start
         facts = recording.Finished(unfinished, lost, notes, recompressed, seconds)
         made.append(recording.make_record(work, changes, facts))
-        _write_beside(made[0], job.target, changes, file_options)
         if before_naming is not None:
             before_naming(made[0])
+        _write_beside(made[0], job.target, changes, file_options)
 
     as_it_is = work.opened.image_format == document.format and file_options.compression is None
     if as_it_is and not any(any_of(change) for change in changes):
@@ -186,9 +186,4 @@ def _write_beside(
 
 def files_of(target: Path) -> list[Path]:
     """An output and what lies beside it: record, change map, PREMIS event."""
-    beside = (
-        record.path_of(target),
-        *(change_map.path_of(target, pages) for pages in (1, 2)),
-        premis.path_of(target),
-    )
-    return [target, *(path for path in beside if path.exists())]
+    return [target, *(path for path in ALL_BESIDE.files_beside(target) if path.exists())]

@@ -1,6 +1,5 @@
 """What a run would do, and about how long it would take, without doing it."""
 
-import os
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -18,12 +17,12 @@ from dunrestore.imaging.limits import room_to_write
 from dunrestore.models.devices import DTYPES, choose_devices, choose_precision
 from dunrestore.models.measurements import Speed
 from dunrestore.restoration import source
-from dunrestore.restoration.batch.existing import Policy
+from dunrestore.restoration.batch.existing import Policy, in_the_way
 from dunrestore.restoration.change import common_tile, plan_tiles, tile_for
 from dunrestore.restoration.large import work_bytes
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.picture import restoring_network
-from dunrestore.restoration.source import Job
+from dunrestore.restoration.source import FileOptions, Job
 from dunrestore.restoration.speed import measure, processor_share, stored_speed
 
 Plan = Literal["restore", "check", "replace", "refuse"]
@@ -72,17 +71,18 @@ class Estimate:
     """On the outputs' disk."""
 
 
-def plan_files(jobs: Sequence[Job], policy: Policy) -> list[PlannedFile]:
+def plan_files(jobs: Sequence[Job], policy: Policy, file_options: FileOptions) -> list[PlannedFile]:
     """What would be done with each file.
 
     Args:
         jobs: from ``plan_jobs``.
         policy: what becomes of an output that exists.
+        file_options: what is written beside the outputs.
     """
     of_existing: dict[Policy, Plan] = {"abort": "refuse", "skip": "check", "overwrite": "replace"}
     planned: list[PlannedFile] = []
     for job in jobs:
-        plan = of_existing[policy] if os.path.lexists(job.target) else "restore"
+        plan = of_existing[policy] if in_the_way(job.target, file_options) else "restore"
         planned.append(_planned(job, plan))
     return planned
 

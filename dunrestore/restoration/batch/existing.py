@@ -8,7 +8,7 @@ from typing import Literal
 
 from dunrestore.errors import FileAccessError
 from dunrestore.provenance.traces import KnownOutputs
-from dunrestore.restoration.source import Job
+from dunrestore.restoration.source import FileOptions, Job
 from dunrestore.storage.hashing import sha256_of
 
 Policy = Literal["abort", "skip", "overwrite"]
@@ -32,29 +32,48 @@ class Decision:
     """Hash of what may be replaced."""
 
 
-def refuse_existing(jobs: Sequence[Job]) -> None:
-    """Refuse a run before it begins if an output exists.
+def in_the_way(target: Path, file_options: FileOptions) -> Path | None:
+    """An output that exists, or else a file that making it would replace."""
+    paths = (target, *file_options.files_beside(target))
+    return next((path for path in paths if os.path.lexists(path)), None)
+
+
+def refuse_existing(jobs: Sequence[Job], file_options: FileOptions, *more: Path) -> None:
+    """Refuse a run before it begins if an output exists, or a file that lies where it would write.
+
+    Args:
+        jobs: what is to be restored.
+        file_options: what is written beside the outputs.
+        more: what else the run would write.
 
     Raises:
         FileAccessError: naming the first of them.
     """
-    existing = [job.target for job in jobs if os.path.lexists(job.target)]
+    found = [in_the_way(job.target, file_options) for job in jobs]
+    existing = [path for path in (*found, *more) if path is not None and os.path.lexists(path)]
     if existing:
         others = f" and {len(existing) - 1} others" if len(existing) > 1 else ""
         raise FileAccessError(
-            f"this output{others} exists already" if not others else f"this{others} exist already",
+            f"this{others} exist already" if others else "this file exists already",
             path=existing[0],
             next_step="use --existing skip to go on with a run, or --overwrite to replace",
         )
 
 
 def decide(
-    job: Job, name: str, input_sha256: str, wanted: Wanted, known: KnownOutputs, policy: Policy
+    job: Job,
+    file_options: FileOptions,
+    name: str,
+    input_sha256: str,
+    wanted: Wanted,
+    known: KnownOutputs,
+    policy: Policy,
 ) -> Decision:
     """Whether an output is made, replaced or skipped.
 
     Args:
         job: the picture.
+        file_options: what is written beside the output.
         name: what the run's manifest calls the output.
         input_sha256: of the input as it is now.
         wanted: what the output is to be made with.
@@ -62,12 +81,18 @@ def decide(
         policy: what the user asked for.
 
     Raises:
-        FileAccessError: if the output is none of ours, or was changed by somebody else.
+        FileAccessError: if the output, or what lies in its way, is none of ours, or was changed by
+            somebody else.
     """
-    if not os.path.lexists(job.target):
+    obstacle = in_the_way(job.target, file_options)
+    if obstacle is None:
         return Decision()
     if policy == "abort":
-        raise _refused(job.target, "this output exists")
+        raise _refused(obstacle, "this file exists")
+    if obstacle != job.target:  # the output is gone, or a run died before it had its name
+        if policy == "skip" and known.find(job.target, name) is None:
+            raise _refused(obstacle, "this file exists and no record says whose it is")
+        return Decision()
     present = sha256_of(job.target)
     if policy == "overwrite":
         return Decision(replaces_sha256=present)

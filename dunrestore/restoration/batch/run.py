@@ -212,7 +212,8 @@ class Run:
         """The source, or None if the output is there already; in a thread."""
         sha256 = sha256_of(job.source)
         wanted, known = self._wanted(job), self._known
-        decision = decide(job, self._name(job.target), sha256, wanted, known, self.batch.existing)
+        name, policy = self._name(job.target), self.batch.existing
+        decision = decide(job, self.file_options, name, sha256, wanted, known, policy)
         if decision.skip:
             return None
         return open_file(job, sha256, self.file_options, decision.replaces_sha256)

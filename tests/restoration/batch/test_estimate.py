@@ -16,7 +16,7 @@ from dunrestore.restoration.batch import estimate as module
 from dunrestore.restoration.batch.estimate import estimate, plan_files
 from dunrestore.restoration.large import work_bytes
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.source import Job
+from dunrestore.restoration.source import FileOptions, Job
 from dunrestore.restoration.speed import hardware, stored_speed
 from tests.restoration.batches import toy_model
 
@@ -30,7 +30,7 @@ def planned(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "processor_share", lambda: 1.0)
     path = tmp_path / "a.png"
     Image.new("RGB", (960, 480)).save(path)
-    return plan_files([Job(path, tmp_path / "b.png")], "abort")
+    return plan_files([Job(path, tmp_path / "b.png")], "abort", FileOptions())
 
 
 def keep(model, rate):
@@ -46,7 +46,7 @@ def test_disk_space_is_counted_by_the_bytes_of_a_pixel(tmp_path, monkeypatch, dt
     monkeypatch.setattr(source, "IN_MEMORY", 20 * 30 - 1)
     page = Picture(np.zeros((20, 30, channels), dtype), ENCODINGS[channels])
     files.write(Document((page,), "tiff"), tmp_path / "a.tif")
-    (planned,) = plan_files([Job(tmp_path / "a.tif", tmp_path / "b.tif")], "abort")
+    (planned,) = plan_files([Job(tmp_path / "a.tif", tmp_path / "b.tif")], "abort", FileOptions())
     needed = work_bytes(20 * 30, 20 * 30 * channels * np.dtype(dtype).itemsize)
     assert planned.work_bytes == needed
 

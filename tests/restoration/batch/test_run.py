@@ -1,5 +1,6 @@
 """Runs over many files: what exists, failures, limits, interruptions, two at once."""
 
+import errno
 import itertools
 import json
 import os
@@ -16,6 +17,7 @@ from PIL import Image
 from dunrestore.cli.app import run
 from dunrestore.errors import ExitCode
 from dunrestore.provenance import manifest, record
+from dunrestore.restoration import file as file_module
 from dunrestore.restoration.batch import at_once
 from dunrestore.restoration.batch import run as run_module
 from dunrestore.restoration.batch.folder import LOCK
@@ -134,6 +136,70 @@ def test_a_replacement_that_died_before_the_rename_is_completed(scans, tmp_path,
     (out / "a.png").write_bytes(older)  # as if only the record had been written
     assert restore(scans, out, "--existing", "skip") == ExitCode.OK
     assert (out / "a.png").read_bytes() == newer
+
+
+BESIDE = (".dunrestore.json", ".changes.png", ".premis.xml")
+ALL = ("--change-map", "--premis")
+
+
+@pytest.mark.parametrize("ending", BESIDE)
+def test_what_lies_where_a_run_would_write_beside_outputs_stops_it(
+    scans, tmp_path, toy, capsys, ending
+):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / f"b.png{ending}").write_bytes(b"precious")
+    assert restore(scans, out, *ALL) == ExitCode.FILE_ACCESS
+    assert f"b.png{ending}: this file exists already" in capsys.readouterr().err
+    assert toy.network.shapes == []
+    assert restore(scans, out, *ALL, "--dry-run") == ExitCode.OK
+    assert f"refuse: {scans / 'b.png'}" in capsys.readouterr().out
+    assert restore(scans, out, *ALL, "--existing", "skip") == ExitCode.PARTIAL
+    assert "no record says whose it is" in capsys.readouterr().err
+    assert (out / f"b.png{ending}").read_bytes() == b"precious"
+    assert set(pictures(out)) == set(NAMES) - {"b.png"}
+    assert restore(scans, out, *ALL, "--overwrite") == ExitCode.OK
+    assert run(["verify", str(out)]) == ExitCode.OK
+
+
+def test_what_a_run_would_not_write_is_not_in_its_way(scans, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "b.png.changes.png").write_bytes(b"precious")
+    assert restore(scans, out) == ExitCode.OK
+    assert (out / "b.png.changes.png").read_bytes() == b"precious"
+
+
+def test_a_list_of_hashes_is_not_replaced_unasked(scans, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "manifest-sha256.txt").write_bytes(b"precious")
+    assert restore(scans, out, "--checksums") == ExitCode.FILE_ACCESS
+    assert "manifest-sha256.txt: this file exists already" in capsys.readouterr().err
+    assert everything(out) == {"manifest-sha256.txt": b"precious"}
+    assert restore(scans, out, "--checksums", "--existing", "skip") == ExitCode.OK
+
+
+@pytest.mark.parametrize("sidecar", ["--sidecar", "--no-sidecar"])
+def test_what_a_run_that_died_left_beside_its_output_is_replaced(
+    scans, tmp_path, monkeypatch, capsys, sidecar
+):
+    out = tmp_path / "out"
+    more = (*ALL, sidecar)
+
+    def die(*_):
+        raise OSError(errno.EIO, "as if the power had failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(file_module.premis, "write", die)
+        assert restore(scans, out, *more) == ExitCode.PARTIAL
+    assert (out / "a.png.changes.png").exists()
+    assert not (out / "a.png").exists()
+    assert restore(scans, out, *more) == ExitCode.FILE_ACCESS
+    assert "use --existing skip to go on" in capsys.readouterr().err
+    assert restore(scans, out, *more, "--existing", "skip") == ExitCode.OK
+    assert set(pictures(out)) == set(NAMES)
+    assert run(["verify", str(out)]) == (ExitCode.OK if "no" not in sidecar else 6)
 
 
 def test_contradicting_policies_are_refused(scans, tmp_path):
