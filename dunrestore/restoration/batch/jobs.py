@@ -53,7 +53,7 @@ def plan_jobs(
         exclude: leave out what matches one of these.
 
     Raises:
-        InputError: an input that does not exist.
+        InputError: an input that does not exist, or is a pipe or a device.
         UsageError: outputs that would collide with each other or with an input, or an output that
             is no place for them.
         NothingToDoError: no picture found.
@@ -63,6 +63,8 @@ def plan_jobs(
     for path in inputs:
         if not path.exists():
             raise InputError("no such file or folder", path=path, next_step="check the name")
+        if not (path.is_file() or path.is_dir()):
+            raise InputError("this is not a regular file", path=path, next_step="name a picture")
     if output is None:
         suffix = suffix or DEFAULT_SUFFIX
     _refuse_output(inputs, output)

@@ -34,6 +34,8 @@ def with_masks(jobs: Sequence[Job], masks: Path) -> list[Job]:
 def _with_masks(jobs: Sequence[Job], masks: Path) -> list[Job]:
     if not masks.exists():
         raise InputError("no such file or folder", path=masks, next_step="check the name")
+    if not (masks.is_file() or masks.is_dir()):
+        raise InputError("this is not a regular file", path=masks, next_step="name a picture")
     if not masks.is_dir():
         if len(jobs) > 1:
             raise InputError(

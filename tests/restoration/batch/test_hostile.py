@@ -233,3 +233,15 @@ def test_two_runs_at_once_leave_whole_files(tmp_path, monkeypatch, capsys):
     assert codes == [ExitCode.FILE_ACCESS]
     assert "another run is writing" in capsys.readouterr().err
     assert pictures(out) == pictures(tmp_path / "reference")
+
+
+@pytest.mark.parametrize("what", ["input", "mask"])
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_pipes_are_refused_at_once(tmp_path, monkeypatch, capsys, what, more):
+    load_toy(monkeypatch)
+    scans = make_scans(tmp_path / "scans", ["a.png"])
+    os.mkfifo(pipe := tmp_path / "pipe.png")
+    given = (pipe,) if what == "input" else (scans, "--mask", pipe)
+    code = restore(given[0], tmp_path / "out", *given[1:], *more)
+    assert code == ExitCode.INPUT
+    assert "pipe.png: this is not a regular file" in capsys.readouterr().err
