@@ -71,6 +71,15 @@ def facts_of(status: Status) -> dict[str, Any]:
     return facts
 
 
+def sha256_of_model(status: Status) -> str:
+    """As recorded, else of its file, else as the catalogue knows it; empty if unknown."""
+    if status.record is not None:
+        return status.record.sha256
+    if status.path is not None and status.path.suffix == ".safetensors":
+        return sha256_of(status.path)
+    return status.entry.sha256 if status.entry else ""
+
+
 def file_facts(description: Description, sha256: str, size: int) -> dict[str, Any]:
     """Architecture, config, hash and size of a model file of ours."""
     return {

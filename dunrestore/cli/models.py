@@ -252,7 +252,7 @@ def _as_json(status: "Status") -> dict[str, Any]:
         "architecture": entry.architecture if entry else None,
         "licence": card.get("licence", ""),
         "size": status.size,
-        "sha256": status.record.sha256 if status.record else entry.sha256 if entry else "",
+        "sha256": cards.sha256_of_model(status),
         "path": str(status.path) if status.path else None,
         "urls": card.get("urls", []),
     }

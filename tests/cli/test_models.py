@@ -54,6 +54,14 @@ def test_list_json_has_what_a_script_needs(models):
     assert {"importable", "remote"} <= {model["state"] for model in listed.values()}
 
 
+def test_json_has_the_hash_of_an_embedded_model(models):
+    shown = json.loads(models("show", "car", "--json").out)
+    listed = {model["name"]: model for model in json.loads(models("list", "--json").out)}
+    assert len(shown["sha256"]) == 64
+    assert listed["car"]["sha256"] == shown["sha256"]
+    assert shown["sha256"] in models("show", "car").out
+
+
 def test_show_prints_the_card(models):
     result = models("show", "edsr-x2")
     assert result.code == 0
