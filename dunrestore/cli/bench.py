@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dunrestore.cli import console
+from dunrestore.cli.restore_options import least_tile
 
 if TYPE_CHECKING:
     from dunrestore.benchmarking.session import Outcome
@@ -88,7 +89,15 @@ def bench(
         bool, typer.Option("--overwrite", help="Forget what DIR holds of an earlier run.")
     ] = False,
     tile: Annotated[
-        int, typer.Option("--tile", "-t", min=0, metavar="N|0", help="Side of a tile in pixels.")
+        int,
+        typer.Option(
+            "--tile",
+            "-t",
+            min=0,
+            metavar="N|0",
+            callback=least_tile,
+            help="Side of a tile in pixels.",
+        ),
     ] = TILE,
     device: Annotated[
         str, typer.Option("--device", "-d", metavar="auto|cpu|cuda[:N]|mps", help="Where to run.")

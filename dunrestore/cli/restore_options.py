@@ -12,9 +12,23 @@ RECORD = "Record"
 MESSAGES = "Messages"
 
 
+LEAST_TILE = 64
+"""Pixels. What networks make of less is no restoration."""
+
+
 def _tile(value: str) -> str:
-    if value != "auto" and not value.isdecimal():
+    if value == "auto":
+        return value
+    if not value.isdecimal():
         raise typer.BadParameter("must be 'auto', 0 or a number of pixels")
+    least_tile(int(value))
+    return value
+
+
+def least_tile(value: int) -> int:
+    """Return the side of a tile; one that is too small is a usage error."""
+    if 0 < value < LEAST_TILE:
+        raise typer.BadParameter(f"must be 0, or at least {LEAST_TILE} pixels")
     return value
 
 

@@ -101,6 +101,10 @@ def test_usage_errors_have_their_code(scans, model, capsys):
     picture = str(scans / "a.png")
     assert run(["restore", picture, "-o", picture, "-m", model]) == ExitCode.USAGE
     assert run(["restore", picture, "--tile", "many", "-m", model]) == ExitCode.USAGE
+    capsys.readouterr()
+    for command in (["restore", picture, "-m", model], ["bench", str(scans)]):
+        assert run([*command, "--tile", "63"]) == ExitCode.USAGE
+        assert "must be 0, or at least 64 pixels" in capsys.readouterr().err
     assert run(["restore", picture, "--device", "cuda:99", "-m", model]) == ExitCode.USAGE
     assert run(["restore", str(scans / "none.png"), "-m", model]) == ExitCode.INPUT
     assert run(["restore", str(scans), "-o", str(scans), "-m", model]) == ExitCode.USAGE
