@@ -156,7 +156,7 @@ class Runner:
             if logits is None or torch.isfinite(logits.sum()):
                 # Fetched here, where all that was computed is waited for.
                 return counts.cpu().numpy(), logits, len(tiles) if dtype != self.dtype else 0
-            log.warning("what was found in a tile was not finite in %s", dtype)
+            log.info("what was found in a tile was not finite in %s", _name(dtype))
         raise _faulty("not finite")
 
     @torch.inference_mode()
@@ -179,7 +179,8 @@ class Runner:
         change = changed_in(self.dtype)
         fault = fault_of(x, change, WILD if self.dtype == torch.float32 else DOUBTFUL)
         if fault and self.dtype != torch.float32:
-            log.warning("a tile was %s in %s; computed again in float32", fault, self.dtype)
+            # The picture's own line says how many there were.
+            log.info("a tile was %s in %s; computed again in float32", fault, _name(self.dtype))
             redone = len(tiles)
             change = changed_in(torch.float32)
             fault = fault_of(x, change, WILD)
@@ -261,6 +262,10 @@ def _is_ready(network: nn.Module, device: torch.device) -> bool:
         p.device == where and (p.ndim != 4 or p.is_contiguous(memory_format=torch.channels_last))
         for p in network.parameters()
     )
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _faulty(fault: str) -> OutputCheckError:

@@ -242,7 +242,9 @@ def test_a_result_that_is_none_is_exit_code_4(tmp_path, monkeypatch, capsys, fun
     assert not (tmp_path / "out.png").exists()
 
 
-def test_what_low_precision_spoils_is_done_again_and_said(tmp_path):
+def test_what_low_precision_spoils_is_done_again_and_said(tmp_path, caplog):
+    caplog.set_level("INFO", "dunrestore")
+
     def fails_low(x):
         low = torch.is_autocast_enabled("cpu")
         return x * 0 + 0.5 if low else torch.where(x == 1, 0.4, x)
@@ -251,6 +253,9 @@ def test_what_low_precision_spoils_is_done_again_and_said(tmp_path):
     _, result, values = restored(tmp_path, function=fails_low, options=options)
     assert values["execution"]["tiles_redone"] == 1
     assert any("again in float32" in warning for warning in result.warnings)
+    (noted,) = caplog.records  # the picture's own line warns of it
+    assert noted.levelname == "INFO"
+    assert noted.message == "a tile was constant in bfloat16; computed again in float32"
     assert values["changed_percent"] == pytest.approx(100 * (scan() == 255).all(axis=2).mean())
 
 
