@@ -15,7 +15,8 @@ def find_sources(folder: Path, limit: int | None = None) -> tuple[list[Source], 
         limit: take only so many, evenly spread over the set.
 
     Raises:
-        InputError: if there is no such folder, or no picture in it.
+        InputError: if there is no such folder.
+        NothingToDoError: if there is no picture in it.
     """
     part = "test" if (folder / "test_gt").is_dir() else "train"
     listing = list_pairs(folder, part)

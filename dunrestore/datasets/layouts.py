@@ -11,7 +11,7 @@ Three layouts are known:
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from dunrestore.errors import InputError, file_access_error
+from dunrestore.errors import InputError, NothingToDoError, file_access_error
 from dunrestore.imaging.folders import by_name, name_of, pictures_in
 
 INPUTS = ("input", "inputs", "lq", "damaged", "masked")
@@ -60,7 +60,8 @@ def list_pairs(folder: Path, part: str = "train") -> Listing:
         part: ``train`` or ``test``, of the challenge's two.
 
     Raises:
-        InputError: if there is no such folder, or no picture in it.
+        InputError: if there is no such folder.
+        NothingToDoError: if there is no picture in it.
         FileAccessError: if it cannot be read.
     """
     if not folder.is_dir():
@@ -71,8 +72,8 @@ def list_pairs(folder: Path, part: str = "train") -> Listing:
         raise file_access_error(error, folder) from error
     if not listing.pairs:
         reasons = f" ({len(listing.left_out)} files match nothing)" if listing.left_out else ""
-        raise InputError(
-            f"no pictures to train on{reasons}",
+        raise NothingToDoError(
+            f"no pictures found{reasons}",
             path=folder,
             next_step="give a folder of pictures, or one with input/ and target/",
         )

@@ -51,7 +51,7 @@ def train(
         KeyboardInterrupt: asked to stop; the state is saved.
     """
     world = world or World()
-    state = _prepare_folder(folder, resume, world)
+    state = _state(folder, resume)
     if config.threads:
         torch.set_num_threads(config.threads)
     data = load_data(config)
@@ -60,6 +60,7 @@ def train(
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True
     trainer = Trainer(config, make_network(config), device, dtype, world)
+    _make_folder(folder, world)
     if state is not None:
         _resume(trainer, state, data, folder)
     told = list(observers(trainer.iteration))
@@ -95,7 +96,7 @@ def _run(trainer: Trainer, data: RunData, keeper: Keeper, world: World) -> None:
         run_loop(trainer, batches, occasions, world, stop)
 
 
-def _prepare_folder(folder: Path, resume: bool, world: World) -> State | None:
+def _state(folder: Path, resume: bool) -> State | None:
     if resume:
         return load_state(folder)
     if (folder / FILE).exists():
@@ -104,13 +105,16 @@ def _prepare_folder(folder: Path, resume: bool, world: World) -> State | None:
             path=folder,
             next_step="go on with --resume, or choose another --output",
         )
+    return None
+
+
+def _make_folder(folder: Path, world: World) -> None:
     if world.leads:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise file_access_error(error, folder) from error
     world.wait()
-    return None
 
 
 def _device(config: TrainConfig, world: World) -> torch.device:

@@ -280,7 +280,7 @@ def test_pairs_are_matched_by_name_and_the_odd_ones_are_named(clean, models, tmp
     ("arguments", "code", "message"),
     [
         (["{missing}", "--protocol", "murals"], 3, "no such folder"),
-        (["{empty}", "--protocol", "murals"], 3, "no pictures"),
+        (["{empty}", "--protocol", "murals"], 6, "no pictures found"),
         (["{clean}"], 2, "add --protocol murals, --damage challenge or --noise"),
         (["{clean}", "--damage", "challenge", "-m", "{missing}"], 8, "missing"),
         (["{clean}", "--damage", "challenge", "-m", "{model}", "-m", "{model}"], 2, "'calm'"),

@@ -59,7 +59,7 @@ def test_a_run_from_the_command_line_and_its_continuation(config, tmp_path, caps
         ("bacth = 3", [], 9, "did you mean 'batch'"),
         ("batch = 'x'", [], 9, "batch must be a whole number"),
         ("batch = ", [], 9, "not a TOML file"),
-        ("", ["--data", "EMPTY"], 3, "no pictures to train on"),
+        ("", ["--data", "EMPTY"], 6, "EMPTY: no pictures found"),
         ("", ["--data", "ABSENT"], 3, "no such folder"),
         ("", [], 2, "no training pictures"),
         ("", ["--resume"], 8, "no state to resume from"),
@@ -79,3 +79,4 @@ def test_every_error_is_one_line(tmp_path, capsys, toml, arguments, code, messag
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
+    assert not (tmp_path / "run").exists()
