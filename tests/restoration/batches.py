@@ -8,6 +8,7 @@ from PIL import Image
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.cli.app import run as run_command
+from dunrestore.provenance import record
 from dunrestore.restoration.batch.run import BatchOptions, Run
 from dunrestore.restoration.source import FileOptions
 from tests.restoration.networks import Toy, fill_white
@@ -77,6 +78,12 @@ def restore(inputs, output, *more):
     """Exit code of the command, on the CPU in float32."""
     arguments = ["restore", str(inputs), "-o", str(output), "-r", "-d", "cpu"]
     return run_command([*arguments, "--precision", "fp32", *map(str, more)])
+
+
+def remove(output):
+    """Remove an output with its record."""
+    output.unlink()
+    record.path_of(output).unlink()
 
 
 def pictures(folder):

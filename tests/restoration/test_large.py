@@ -40,7 +40,7 @@ from dunrestore.restoration.damage import masks
 from dunrestore.restoration.observer import LOOKING
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.source import FileOptions, Job
-from tests.restoration.batches import EPOCH, restore_file, toy_model, use_toy
+from tests.restoration.batches import EPOCH, remove, restore_file, toy_model, use_toy
 from tests.restoration.networks import Toy, fill_white
 
 ROOT = Path(__file__).parents[2]
@@ -406,7 +406,7 @@ def test_an_interrupted_jpeg_2000_goes_on(monkeypatch, tmp_path):
     path = make_tiled(tmp_path / "in.jp2")
     on_disk(monkeypatch, False)
     wanted = restored(tmp_path, path)
-    (tmp_path / "out.jp2").unlink()
+    remove(tmp_path / "out.jp2")
     on_disk(monkeypatch, True)
     model = toy_model()
 
@@ -506,7 +506,7 @@ def test_an_interrupted_picture_goes_on_at_the_last_finished_row(monkeypatch, tm
     path = make_tiff(tmp_path / "in.tif")
     on_disk(monkeypatch, False)
     wanted = restored(tmp_path, path)
-    (tmp_path / "out.tif").unlink()
+    remove(tmp_path / "out.tif")
     across, down = 4, 3
     assert interrupted(monkeypatch, tmp_path, path, tiles) == tiles
     folder = work_folder.path_of(tmp_path / "out.tif")
@@ -544,7 +544,7 @@ def test_a_model_that_looks_first_is_interrupted(monkeypatch, tmp_path, calls):
     options = {"tile": 96, "device": "cpu", "precision": "fp32"}
     on_disk(monkeypatch, False)
     wanted = restored(tmp_path, path, model, options)
-    (tmp_path / "out.tif").unlink()
+    remove(tmp_path / "out.tif")
     stopped_when(lambda _, told: told == calls, monkeypatch, tmp_path, path, model, options)
     looks, look = [], model.network.look
     monkeypatch.setattr(model.network, "look", lambda *seen: looks.append(seen) or look(*seen))
@@ -590,7 +590,7 @@ def test_automatic_tiles_are_cut_as_before_the_interruption(monkeypatch, tmp_pat
     options = {"tile": None, "device": "cpu", "precision": "fp32"}
     on_disk(monkeypatch, False)
     wanted = restored(tmp_path, path, model, options)
-    (tmp_path / "out.tif").unlink()
+    remove(tmp_path / "out.tif")
     assert wanted[1]["execution"]["tile"] == side
     stopped_when(lambda done, _: done >= 5, monkeypatch, tmp_path, path, model, options)
     monkeypatch.setattr(change, "common_tile", lambda *_: 10**6)  # there is more memory now
@@ -604,7 +604,7 @@ def test_work_for_something_else_is_not_gone_on_with(monkeypatch, tmp_path):
     model = toy_model()
     found = restored(tmp_path, other, model)
     assert len(model.network.shapes) == 12
-    (tmp_path / "out.tif").unlink()
+    remove(tmp_path / "out.tif")
     on_disk(monkeypatch, False)
     assert found == restored(tmp_path, other)
 
@@ -717,7 +717,7 @@ def test_killed_and_run_again(monkeypatch, tmp_path):
     path = make_tiff(tmp_path / "in.tif")
     on_disk(monkeypatch, False)
     wanted = restored(tmp_path, path)
-    (tmp_path / "out.tif").unlink()
+    remove(tmp_path / "out.tif")
     command = [sys.executable, "-c", CHILD, str(path), str(tmp_path / "out.tif")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL

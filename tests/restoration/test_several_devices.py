@@ -21,6 +21,7 @@ from dunrestore.restoration.source import FileOptions, Job
 from tests.restoration.batches import (
     make_scans,
     pictures,
+    remove,
     restore,
     restore_file,
     toy_model,
@@ -91,7 +92,7 @@ def test_both_devices_are_used_and_the_file_is_the_same(monkeypatch, tmp_path, l
     assert len(used) == 12
     assert len(set(used)) == 2
     assert threading.current_thread() not in used
-    (tmp_path / "out.tif").unlink()
+    remove(tmp_path / "out.tif")
     one, wanted = restored(tmp_path, path, toy_model(fill_white), ONE)
     assert two == one
     assert (wanted["execution"].pop("device"), values["execution"].pop("device")) == DEVICES
@@ -165,7 +166,9 @@ def test_a_tile_that_does_not_fit_names_the_devices():
     def greedy(x):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(MemoryExhaustedError, match=r"on cpu,cpu with tiles of 96.*--tile 48"):
+    with pytest.raises(MemoryExhaustedError, match=r"on cpu,cpu with tiles of 192.*--tile 96"):
+        propose(picture(200, 300), Toy(greedy), RestoreOptions(tile=192, **TWO))
+    with pytest.raises(MemoryExhaustedError, match=r"free some memory or --tile auto"):
         propose(picture(200, 300), Toy(greedy), RestoreOptions(tile=96, **TWO))
 
 
@@ -204,7 +207,7 @@ def test_a_large_picture_goes_on_with_more_or_fewer_devices(monkeypatch, tmp_pat
     path = make_tiff(tmp_path / "in.tif")
     on_disk(monkeypatch, False)
     wanted, _ = restored(tmp_path, path)
-    (tmp_path / "out.tif").unlink()
+    remove(tmp_path / "out.tif")
     on_disk(monkeypatch, True)
     computed = []
 
