@@ -1,7 +1,9 @@
 """The command line's entrance, and the one place where errors become lines and exit codes."""
 
 import logging
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +12,14 @@ from typer.core import TyperGroup
 from dunrestore import __version__
 from dunrestore.cli import bench, compare, console, doctor, models, noise, restore, train, verify
 from dunrestore.cli.interrupts import noting
-from dunrestore.errors import DunrestoreError, ExitCode, file_access_error
+from dunrestore.cli.restore_lines import error_as_json
+from dunrestore.errors import (
+    DunrestoreError,
+    ExitCode,
+    FileAccessError,
+    MemoryExhaustedError,
+    file_access_error,
+)
 
 log = logging.getLogger(__name__)
 
@@ -89,24 +98,26 @@ def run(arguments: Sequence[str] | None = None) -> int:
         except Exception as error:  # none escapes as a traceback
             if interrupted.is_set():  # in the middle of an import, which made another error of it
                 return _report("interrupted", ExitCode.INTERRUPTED)
-            return _report(*_explained(error))
+            shown = _explained(error)
+            if "--json" in (sys.argv[1:] if arguments is None else arguments):
+                with suppress(FileAccessError):  # nobody reads it
+                    console.print_json({"status": "failed", **error_as_json(shown)})
+            return _report(str(shown), shown.exit_code)
     return ExitCode.OK
 
 
-def _explained(error: Exception) -> tuple[str, int]:
-    """What is said of an error, and the exit code."""
+def _explained(error: Exception) -> DunrestoreError:
+    """Any error as one of ours."""
     if isinstance(error, DunrestoreError):
-        return str(error), error.exit_code
+        return error
     if isinstance(error, MemoryError):
-        return "out of memory; try a smaller --tile", ExitCode.MEMORY
+        return MemoryExhaustedError("out of memory", next_step="try a smaller --tile")
     if isinstance(error, OSError):
-        shown = file_access_error(error, str(error.filename or "file"))
-        return str(shown), shown.exit_code
+        return file_access_error(error, str(error.filename or "file"))
     log.debug("unexpected error", exc_info=error)
-    return (  # the last resort: our own bugs, as one line
-        f"unexpected error: {type(error).__name__}: {error}; please report it, with the"
-        " output of the same command with -v",
-        ExitCode.UNEXPECTED,
+    return DunrestoreError(  # the last resort: our own bugs, as one line
+        f"unexpected error: {type(error).__name__}: {error}",
+        next_step="please report it, with the output of the same command with -v",
     )
 
 

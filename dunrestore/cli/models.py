@@ -195,12 +195,16 @@ def verify(
         _print_table(_verdict_table(verdicts))
     if failed := [verdict for verdict in verdicts if not verdict.passed]:
         listed = "; ".join(f"{verdict.name} {_complaint(verdict)}" for verdict in failed)
-        raise ModelError(
+        error = ModelError(
             f"{len(failed)} of {len(verdicts)} models failed: {listed}",
             next_step="do not use them; pull, import or install them again"
             if any(verdict.problem for verdict in failed)
             else "do not use that device and precision until its driver is put right",
         )
+        if not as_json:
+            raise error
+        console.say(f"error: {error}")
+        raise typer.Exit(error.exit_code)
 
 
 @app.command()

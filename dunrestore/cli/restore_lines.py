@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dunrestore.cli import console
+from dunrestore.errors import DunrestoreError
 
 if TYPE_CHECKING:
     from dunrestore.checkpoints.load import Model
@@ -40,13 +41,18 @@ def as_json(outcome: "Outcome") -> dict[str, Any]:
         "seconds": round(outcome.seconds, 3),
     }
     if outcome.error is not None:
-        return described | {
-            "error": str(outcome.error),
-            "cause": outcome.error.cause,
-            "next_step": outcome.error.next_step,
-            "exit_code": int(outcome.error.exit_code),
-        }
+        return described | error_as_json(outcome.error)
     return described | (outcome.result.as_dict() if outcome.result else {})
+
+
+def error_as_json(error: DunrestoreError) -> dict[str, Any]:
+    """What went wrong, for programs."""
+    return {
+        "error": str(error),
+        "cause": error.cause,
+        "next_step": error.next_step,
+        "exit_code": int(error.exit_code),
+    }
 
 
 def counts(outcomes: "Sequence[Outcome]", left: int) -> str:

@@ -98,6 +98,9 @@ def test_verify_runs_compares_and_fails_loudly(shop, page, assert_whole):
     assert result.code == 8
     assert "FAILED" in result.out
     assert "1 of 1 models failed: m (results on cpu fp32" in result.err
+    again = shop.models("verify", "m", "--run", "--json")
+    assert (again.code, again.err) == (8, result.err)
+    assert [verdict["passed"] for verdict in json.loads(again.out)] == [False]
 
     stored.unlink()
     result = shop.models("verify", "m", "--run")

@@ -64,6 +64,17 @@ def test_json_is_one_object_a_picture_and_nothing_else_on_stdout(scans, model, c
     assert printed.err.startswith("error: ")
 
 
+def test_a_failure_before_any_work_is_an_object_as_well(scans, tmp_path, model, capsys):
+    missing = str(tmp_path / "none.png")
+    for command in (["restore", missing, "-m", model], ["compare", missing, str(scans)]):
+        assert run([*command, "--json"]) == ExitCode.INPUT
+        printed = capsys.readouterr()
+        said = json.loads(printed.out)
+        assert (said["status"], said["cause"]) == ("failed", "no such file or folder")
+        assert (said["next_step"], said["exit_code"]) == ("check the name", ExitCode.INPUT)
+        assert printed.err == f"error: {said['error']}\n"
+
+
 @pytest.mark.parametrize(
     ("content", "name"),
     [
