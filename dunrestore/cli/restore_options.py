@@ -5,15 +5,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from dunrestore.imaging.limits import LEAST_TILE
+
 COMPUTING = "Computing"
 FILES = "Files"
 BATCHES = "Batches"
 RECORD = "Record"
 MESSAGES = "Messages"
-
-
-LEAST_TILE = 64
-"""Pixels. What networks make of less is no restoration."""
 
 
 def _tile(value: str) -> str:

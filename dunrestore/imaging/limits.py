@@ -11,6 +11,9 @@ if TYPE_CHECKING:  # the commands import this module for their help, which is no
 DEFAULT_MAX_MPIXELS = 2000.0
 """A page of more megapixels is refused unless asked for: a few bytes can claim any size."""
 
+LEAST_TILE = 64
+"""Pixels. What networks make of a smaller tile is no restoration."""
+
 ASK_FOR_UNDAMAGED = "get an undamaged copy of the file"
 
 NAMES: "dict[Format, str]" = {

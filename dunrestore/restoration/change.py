@@ -14,6 +14,7 @@ from torch import nn
 
 from dunrestore.errors import MemoryExhaustedError, UsageError
 from dunrestore.imaging import tiling
+from dunrestore.imaging.limits import LEAST_TILE
 from dunrestore.models.allocation import hand_back_memory, is_out_of_memory
 from dunrestore.models.devices import choose_devices, choose_precision, free_memory
 from dunrestore.models.facts import facts
@@ -252,7 +253,8 @@ def _smaller_tile(options: RestoreOptions, tile: int, multiple: int, device: str
     if options.tile is None and smaller >= SMALLEST_TILE // 2:
         return smaller
     asked = "the whole picture at once" if options.tile == 0 else f"tiles of {tile} pixels"
-    advice = f"try --tile {smaller}" if options.tile is not None else "free some memory"
+    named = options.tile is not None and smaller >= LEAST_TILE
+    advice = f"try --tile {smaller}" if named else "free some memory"
     raise MemoryExhaustedError(
         f"out of memory on {device} with {asked}", next_step=f"{advice} or --tile auto"
     )
