@@ -141,6 +141,7 @@ def noise(
 ) -> None:
     """Add damage and noise to pictures, to test with; order: damage, Gaussian noise, JPEG."""
     from dunrestore.degradations.files import degrade_file
+    from dunrestore.restoration.batch.existing import refuse_files
     from dunrestore.restoration.batch.jobs import extension_of, plan_jobs
 
     console.set_up(quiet=quiet, verbose=verbose)
@@ -157,6 +158,9 @@ def noise(
     )
     masks = _mask_paths(jobs, output, mask_output)
     _refuse_masks_in_place(jobs, masks)
+    if not overwrite:
+        targets = [job.target for job in jobs]
+        refuse_files([*targets, *filter(None, masks)], "use --overwrite to replace")
     codes: list[int] = []
     for job, mask in zip(jobs, masks, strict=True):
         said: dict[str, Any] = {"input": str(job.source), "seed": seed}
@@ -182,7 +186,7 @@ def noise(
         elif not quiet and said["status"] == "done":
             console.say(f"{job.source} -> {job.target}: {said['damaged_percent']:.2f} % damaged")
     if any(codes):
-        raise typer.Exit(codes[0] if len(codes) == 1 or all(codes) else ExitCode.PARTIAL)
+        raise typer.Exit(codes[0] if len(codes) == 1 else ExitCode.PARTIAL)
 
 
 def choose(

@@ -194,3 +194,36 @@ def test_masks_replace_no_inputs_in_their_folder_and_no_output(mural, tmp_path, 
     assert noise(mural, "-o", tmp_path / "out.png", *options, tmp_path / "out.png") == 2
     assert "the mask would replace an output" in capsys.readouterr().err
     assert everything(tmp_path) == before
+
+
+def test_outputs_and_masks_that_exist_stop_a_run_before_it_begins(mural, tmp_path, capsys):
+    Image.fromarray(MURAL[::-1]).save(tmp_path / "other.png")
+    out, masks = tmp_path / "out", tmp_path / "masks"
+    command = (
+        mural,
+        tmp_path / "other.png",
+        "-o",
+        out,
+        "--damage",
+        "flakes",
+        "--mask-output",
+        masks,
+    )
+    for folder in (out, masks):
+        folder.mkdir(exist_ok=True)
+        (folder / "other.png").write_bytes(b"precious")
+        assert noise(*command) == 5
+        assert f"{folder / 'other.png'}: this file exists already" in capsys.readouterr().err
+        assert everything(tmp_path / folder) == {"other.png": b"precious"}
+        (folder / "other.png").unlink()
+    assert noise(*command) == 0
+    assert noise(*command) == 5
+    assert "this and 3 others exist already; use --overwrite" in capsys.readouterr().err
+
+
+def test_of_several_files_that_all_failed_a_part_failed(tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"no picture")
+    command = ("-o", tmp_path / "out", "--damage", "flakes")
+    assert noise(tmp_path / "a.png", tmp_path / "b.png", *command) == 10
+    assert noise(tmp_path / "a.png", *command) == 3

@@ -50,13 +50,23 @@ def refuse_existing(jobs: Sequence[Job], file_options: FileOptions, *more: Path)
         FileAccessError: naming the first of them.
     """
     found = [in_the_way(job.target, file_options) for job in jobs]
-    existing = [path for path in (*found, *more) if path is not None and os.path.lexists(path)]
+    wanted = [path for path in (*found, *more) if path is not None]
+    refuse_files(wanted, "use --existing skip to go on with a run, or --overwrite to replace")
+
+
+def refuse_files(paths: Sequence[Path], next_step: str) -> None:
+    """Refuse a run before it begins if one of the files exists.
+
+    Raises:
+        FileAccessError: naming the first of them.
+    """
+    existing = [path for path in paths if os.path.lexists(path)]
     if existing:
         others = f" and {len(existing) - 1} others" if len(existing) > 1 else ""
         raise FileAccessError(
             f"this{others} exist already" if others else "this file exists already",
             path=existing[0],
-            next_step="use --existing skip to go on with a run, or --overwrite to replace",
+            next_step=next_step,
         )
 
 
