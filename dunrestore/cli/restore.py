@@ -35,7 +35,7 @@ def restore(
     recursive: options.Recursive = False,
     include: options.Include = None,
     exclude: options.Exclude = None,
-    suffix: options.Suffix = "",
+    suffix: options.Suffix = None,
     image_format: options.ImageFormat = None,
     compression: options.Compression = None,
     existing: options.Existing = None,

@@ -156,11 +156,11 @@ Exclude = Annotated[
 ]
 
 Suffix = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--suffix",
         metavar="TEXT",
-        help="Append to the names of the outputs.",
+        help="Append to the names of the outputs; beside the inputs -restored.",
         rich_help_panel=FILES,
     ),
 ]

@@ -1,12 +1,19 @@
 """What is to be restored, and where each result goes: decided before any work begins."""
 
 import logging
+import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from dunrestore.errors import InputError, NothingToDoError, UsageError, file_access_error
+from dunrestore.errors import (
+    FileAccessError,
+    InputError,
+    NothingToDoError,
+    UsageError,
+    file_access_error,
+)
 from dunrestore.imaging.files import IMAGE_SUFFIXES
 from dunrestore.provenance import change_map, record
 from dunrestore.restoration.batch.originals import refuse_replacing
@@ -23,6 +30,7 @@ OTHER_PICTURES = frozenset(
 """Extensions of pictures that are neither read nor written."""
 
 _EXTENSIONS = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "jp2": ".jp2", "webp": ".webp"}
+_ENDINGS = ", ".join(_EXTENSIONS.values())
 
 
 def extension_of(image_format: str | None) -> str | None:
@@ -35,7 +43,7 @@ def plan_jobs(
     output: Path | None,
     *,
     recursive: bool = False,
-    suffix: str = "",
+    suffix: str | None = None,
     extension: str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -46,7 +54,8 @@ def plan_jobs(
         inputs: files and folders.
         output: a file (one input file), a folder, or None to write beside the input.
         recursive: descend into folders; their tree is kept under ``output``.
-        suffix: appended to the stem of each output's name.
+        suffix: appended to the stem of each output's name; None for ``DEFAULT_SUFFIX`` beside the
+            input, and none elsewhere.
         extension: the outputs' extension with its dot; None keeps each input's.
         include: of what is found in folders take only what matches one of these patterns: of a
             name (``*.tif``) or, with a slash, of the path inside the folder (``west/*.tif``).
@@ -58,20 +67,31 @@ def plan_jobs(
             is no place for them.
         NothingToDoError: no picture found.
     """
-    if "/" in suffix or "\\" in suffix:
+    if suffix is not None and ("/" in suffix or "\\" in suffix):
         raise UsageError(f"the suffix {suffix!r} holds a path separator")
     for path in inputs:
         if not path.exists():
             raise InputError("no such file or folder", path=path, next_step="check the name")
         if not (path.is_file() or path.is_dir()):
             raise InputError("this is not a regular file", path=path, next_step="name a picture")
-    if output is None:
-        suffix = suffix or DEFAULT_SUFFIX
+    if output is None and suffix == "":
+        raise UsageError(
+            "without a suffix the outputs would replace the inputs",
+            next_step="give another --suffix, or -o FOLDER",
+        )
     _refuse_output(inputs, output)
     if _to_one_file(inputs, output):
         assert output is not None
+        if suffix:
+            raise UsageError(
+                "--suffix is for outputs that are not named one by one",
+                path=output,
+                next_step="drop --suffix, or name a folder",
+            )
         jobs = [Job(inputs[0], output)]
     else:
+        if suffix is None:
+            suffix = DEFAULT_SUFFIX if output is None else ""
         jobs = [
             Job(source, _target(source, root, output, suffix, extension))
             for root, source in _sources(inputs, output, recursive=recursive)
@@ -106,13 +126,19 @@ def _refuse_output(inputs: Sequence[Path], output: Path | None) -> None:
         raise UsageError(
             "not written to standard output" if str(output) == "-" else f"{kind} is not written",
             path=output,
-            next_step=f"name a file that ends in one of {', '.join(_EXTENSIONS.values())}",
+            next_step=f"name a file that ends in one of {_ENDINGS}",
         )
     if kind in IMAGE_SUFFIXES and not _to_one_file(inputs, output):
         raise UsageError(
             "several pictures cannot be written to one file",
             path=output,
             next_step="name a folder",
+        )
+    if kind not in IMAGE_SUFFIXES and os.path.lexists(output):
+        raise FileAccessError(
+            "this is no folder, and no name of a picture",
+            path=output,
+            next_step=f"name a folder, or a file that ends in one of {_ENDINGS}",
         )
 
 

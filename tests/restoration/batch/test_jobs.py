@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dunrestore.errors import InputError, NothingToDoError, UsageError
+from dunrestore.errors import FileAccessError, InputError, NothingToDoError, UsageError
 from dunrestore.restoration.batch.jobs import plan_jobs
 
 
@@ -50,6 +50,23 @@ def test_without_an_output_results_lie_beside_the_inputs(tree):
 def test_suffix_and_extension_make_the_names(tree):
     jobs = plan_jobs([tree / "in"], tree / "out", suffix="_r", extension=".tif")
     assert targets(jobs, tree) == ["out/a_r.tif", "out/b_r.tif"]
+
+
+def test_a_suffix_that_could_not_be_heeded_is_refused(tree):
+    with pytest.raises(UsageError, match="would replace the inputs"):
+        plan_jobs([tree / "in/a.png"], None, suffix="")
+    with pytest.raises(UsageError, match=r"out\.png: --suffix is for"):
+        plan_jobs([tree / "in/a.png"], tree / "out.png", suffix="_r")
+    (job,) = plan_jobs([tree / "in/a.png"], tree / "out.png", suffix="")
+    assert job.target == tree / "out.png"
+    (job,) = plan_jobs([tree / "in/a.png"], None, suffix="_r")
+    assert job.target == tree / "in/a_r.png"
+
+
+@pytest.mark.parametrize("name", ["in/notes.txt", "/dev/null"])
+def test_what_is_no_folder_is_no_place_for_outputs(tree, name):
+    with pytest.raises(FileAccessError, match="this is no folder, and no name of a picture"):
+        plan_jobs([tree / "in/a.png"], tree / name)
 
 
 def test_outputs_inside_the_input_folder_are_not_inputs(tree):
