@@ -61,8 +61,8 @@ def test_folders_are_matched_by_name_and_suffix(folders, capsys):
 
 def test_bench_on_two_folders_points_here(folders, capsys):
     code = run(["bench", *map(str, folders), "--no-lpips", "--json"])
-    found, err = lines(capsys)
-    assert (code, found) == (2, [])
+    (failed,), err = lines(capsys)
+    assert (code, failed["exit_code"]) == (2, 2)
     assert err.count("\n") == 1
     assert "`dunrestore compare`" in err
 
