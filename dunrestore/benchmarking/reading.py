@@ -12,13 +12,17 @@ STRIP = 256
 """Rows that are converted at once."""
 
 
-def read_rgb(path: Path) -> NDArray[np.uint8]:
+def read_rgb(path: Path, *, any_depth: bool = False) -> NDArray[np.uint8]:
     """The first page of a picture: (H, W, 3) RGB, upright, 16-bit samples rounded to 8 bits.
+
+    Args:
+        path: the file.
+        any_depth: as in ``imaging.files.read``.
 
     Raises:
         InputError: if it cannot be read.
     """
-    picture = files.read(path).pages[0]
+    picture = files.read(path, any_depth=any_depth).pages[0]
     rows, columns = picture.samples.shape[:2]
     stored = np.empty((rows, columns, 3), np.uint8)
     for top in range(0, rows, STRIP):  # in floating point only a strip at a time
@@ -33,7 +37,7 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     Raises:
         InputError: if it cannot be read, or has not the ``shape`` (H, W).
     """
-    mask = np.max(read_rgb(path), axis=2) >= 128
+    mask = np.max(read_rgb(path, any_depth=True), axis=2) >= 128
     if mask.shape != shape:
         raise InputError(
             f"the mask has {mask.shape[1]}x{mask.shape[0]} pixels,"

@@ -79,6 +79,7 @@ def read(
     max_mpixels: float | None = None,
     in_part: float | None = None,
     make: Make = np.empty,
+    any_depth: bool = False,
 ) -> Document:
     """Read a picture file; its kind is recognised by its content.
 
@@ -91,6 +92,8 @@ def read(
             are asked for.
         make: makes room for the samples of other files with more pixels, decoded as a whole;
             palettes are always read into memory.
+        any_depth: read grey PNGs of 1, 2 and 4 bits and TIFFs of 1 bit as of 8; a mask is no worse
+            for it, but a picture could not be written again as it was.
 
     Raises:
         InputError: if it is missing, not a file, damaged, too large, or of a kind that is not
@@ -101,7 +104,7 @@ def read(
     large = float("inf") if in_part is None else in_part
     try:
         with _open(path) as file:
-            return _decode(file, path, max_mpixels, large, make)
+            return _decode(file, path, max_mpixels, large, make, any_depth)
     except InputError as error:
         raise InputError(error.cause, path=path, next_step=error.next_step) from error
     except OSError as error:
@@ -119,7 +122,12 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _decode(
-    file: BinaryIO, path: Path, max_mpixels: float | None, large: float, make: Make
+    file: BinaryIO,
+    path: Path,
+    max_mpixels: float | None,
+    large: float,
+    make: Make,
+    any_depth: bool,
 ) -> Document:
     head = file.read(16)
     file.seek(0)
@@ -127,12 +135,14 @@ def _decode(
         raise InputError("the file is empty", next_step="get an undamaged copy of the file")
     try:
         if tiff.recognise(head):
-            return tiff.read(file, max_mpixels, tiff.InPart(large, partial(TiffRows, path), make))
+            in_part = tiff.InPart(large, partial(TiffRows, path), make, any_depth)
+            return tiff.read(file, max_mpixels, in_part)
         decode = next((read for mark, read in _READERS.items() if head.startswith(mark)), None)
         if webp.recognise(head):
             decode = webp.read
         if decode is not None:
-            return decode(Encoded(path, read_encoded(file), large, make), max_mpixels)
+            encoded = Encoded(path, read_encoded(file), large, make, any_depth)
+            return decode(encoded, max_mpixels)
     except (DunrestoreError, OSError, MemoryError):
         raise
     except Exception as error:  # decoders fail in every way on damaged files

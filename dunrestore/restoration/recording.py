@@ -240,7 +240,11 @@ def _warnings(work: Work, pages: Sequence[PageChanges], finished: Finished) -> t
     if redone:
         found.append(f"tiles computed again in float32: {redone}")
     opened = work.opened
-    found += [warning for mask in opened.masks or () for warning in _mask_warnings(mask)]
+    found += [
+        warning
+        for mask, brightest in zip(opened.masks or (), opened.brightest, strict=True)
+        for warning in _mask_warnings(mask, brightest)
+    ]
     same_name = opened.job.source.suffix.lower() == opened.job.target.suffix.lower()
     if same_name and opened.image_format != opened.document.format:
         held = NAMES[opened.document.format]
@@ -254,10 +258,11 @@ def _warnings(work: Work, pages: Sequence[PageChanges], finished: Finished) -> t
     return (*found, *finished.notes)
 
 
-def _mask_warnings(mask: Rows) -> list[str]:
+def _mask_warnings(mask: Rows, brightest: float) -> list[str]:
     share = lost_share(mask)
     if share == 0:
-        return ["the mask marks nothing"]
+        why = f": its brightest value is {255 * brightest:.3g} of 255, half and more would count"
+        return [f"the mask marks nothing{why if brightest else ''}"]
     return [f"the mask marks {100 * share:.0f} % of the picture"] if share > MOST_MARKED else []
 
 

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from dunrestore.errors import UsageError, file_access_error
 from dunrestore.imaging import files
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
-from dunrestore.imaging.picture import Document, Format
+from dunrestore.imaging.picture import Document, Format, Picture
 from dunrestore.imaging.rows import Rows, StoredRows, temporary_rows
 from dunrestore.provenance import change_map, premis, record
 from dunrestore.restoration.damage.masks import read_masks
@@ -77,6 +77,8 @@ class Opened:
     """Time that reading took."""
     masks: tuple[Rows, ...] | None = None
     """Where each page that is restored is known to be lost, bool (H, W); None to find out."""
+    brightest: tuple[float, ...] = ()
+    """The largest sample of each mask, 0 to 1; 0 too if that is not easily known."""
     replaces_sha256: str | None = None
     """Hash of the output that will be replaced."""
 
@@ -106,12 +108,14 @@ def open_file(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise file_access_error(error, folder) from error
-    masks = None
+    masks, brightest = None, list[float]()
     if job.mask is not None:
         pages = document.pages[:1] if file_options.first_page else document.pages
 
         def read(path: Path) -> Document:
-            return read_in_part(path, file_options.max_mpixels, folder)
+            marks = read_in_part(path, file_options.max_mpixels, folder, any_depth=True)
+            brightest.extend(map(_brightest, marks.pages))
+            return marks
 
         masks = read_masks(job.mask, pages, read, partial(temporary_rows, folder))
     return Opened(
@@ -122,17 +126,28 @@ def open_file(
         asked or document.format,
         seconds=time.perf_counter() - start,
         masks=masks,
+        brightest=tuple(brightest),
         replaces_sha256=replaces_sha256,
     )
 
 
-def read_in_part(source: Path, max_mpixels: float, folder: Path) -> Document:
+def _brightest(mask: Picture) -> float:
+    encoding = mask.encoding
+    if mask.stays_on_disk or encoding.palette is not None or encoding.white_is_zero:
+        return 0.0
+    return int(mask.samples[:, :, : encoding.channels].max()) / encoding.maximum
+
+
+def read_in_part(
+    source: Path, max_mpixels: float, folder: Path, *, any_depth: bool = False
+) -> Document:
     """Read a file; a large one stays on the disk, and so does what it may be decoded to.
 
     Args:
         source: the file.
         max_mpixels: pictures of more million pixels are refused before they are decoded.
         folder: for what is decoded; gone when the document is.
+        any_depth: as in ``imaging.files.read``.
 
     Raises:
         InputError: if it cannot be read.
@@ -145,7 +160,9 @@ def read_in_part(source: Path, max_mpixels: float, folder: Path) -> Document:
         return made[-1]
 
     try:
-        return files.read(source, max_mpixels=max_mpixels, in_part=IN_MEMORY, make=make)
+        return files.read(
+            source, max_mpixels=max_mpixels, in_part=IN_MEMORY, make=make, any_depth=any_depth
+        )
     except BaseException:
         for stored in made:  # the error, and all that its traceback holds, may be kept for long
             with suppress(OSError):

@@ -33,3 +33,7 @@ def test_masks_are_what_is_nearer_to_white(tmp_path):
     assert read_mask(tmp_path / "mask.png", (1, 4)).tolist() == [[False, False, True, True]]
     with pytest.raises(InputError, match="the mask has 4x1 pixels, its picture 5x1"):
         read_mask(tmp_path / "mask.png", (1, 5))
+    Image.fromarray(values > 127).save(tmp_path / "bits.png")
+    assert read_mask(tmp_path / "bits.png", (1, 4)).tolist() == [[False, False, True, True]]
+    with pytest.raises(InputError, match="1 bits"):
+        read_rgb(tmp_path / "bits.png")

@@ -12,6 +12,7 @@ from dunrestore.cli.app import run
 from dunrestore.errors import ExitCode, InputError, UsageError
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINet, HINetConfig
+from dunrestore.restoration import source
 
 HINET = HINetConfig(width=2, depth=3, hin_first=2, hin_last=2, in_channels=7)
 
@@ -221,3 +222,43 @@ def test_an_output_replaces_no_mask(scan, guided, capsys):
     assert "out.png: this would replace a mask" in capsys.readouterr().err
     assert out.read_bytes() == (scan / "masks" / "wall.tif").read_bytes()
     assert sorted(path.name for path in scan.iterdir()) == ["masks", "out.png", "wall.png"]
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("kind", ["grey.png", "palette.png", "grey.tif", "zero.tif", "g4.tif"])
+def test_masks_of_one_bit_are_taken(scan, guided, monkeypatch, kind, large):
+    if large:
+        monkeypatch.setattr(source, "IN_MEMORY", 100)
+    path = scan / kind
+    marked = np.array(Image.open(scan / "masks" / "wall.tif")) > 0
+    if kind == "grey.tif":
+        tifffile.imwrite(path, marked, photometric="minisblack")
+    elif kind == "zero.tif":
+        tifffile.imwrite(path, ~marked, photometric="miniswhite")
+    elif kind == "g4.tif":
+        Image.fromarray(marked).save(path, compression="group4")
+    elif kind == "grey.png":
+        Image.fromarray(marked).save(path)
+    else:
+        colours = Image.fromarray(marked.astype(np.uint8), "P")
+        colours.putpalette([0, 0, 0, 255, 255, 255])
+        colours.save(path, bits=1)
+    code, out = restore(scan, guided, "--mask", path)
+    assert code == ExitCode.OK
+    filled = np.array(Image.open(out)).astype(int)
+    assert (filled[~marked] == 128).all()
+    assert np.abs(filled - 128).max() <= 1
+
+
+def test_a_mask_of_zeros_and_ones_is_told_why_it_marks_nothing(scan, guided, capsys):
+    marked = np.array(Image.open(scan / "masks" / "wall.tif")) > 0
+    Image.fromarray(marked.astype(np.uint8)).save(scan / "ones.png")
+    code, _ = restore(scan, guided, "--mask", scan / "ones.png")
+    assert code == ExitCode.OK
+    assert "the mask marks nothing: its brightest value is 1 of 255" in capsys.readouterr().err
+
+
+def test_pictures_of_one_bit_are_refused_as_before(scan, guided, capsys):
+    Image.new("1", (60, 40)).save(scan / "bits.png")
+    assert restore(scan, guided, source="bits.png")[0] == ExitCode.INPUT
+    assert "1 bits a sample is not supported" in capsys.readouterr().err

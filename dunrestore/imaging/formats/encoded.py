@@ -29,6 +29,8 @@ class Encoded:
     """Pictures of more pixels are large: their samples should not be in memory."""
     make: Make
     """Makes room for the samples of a large picture."""
+    any_depth: bool = False
+    """Read grey of fewer than 8 bits as 8: for what is looked at, and not written again."""
 
     def is_large(self, height: int, width: int) -> bool:
         """Whether a picture of this size is large."""

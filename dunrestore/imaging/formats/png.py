@@ -86,7 +86,7 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
     if colour not in _KINDS or (bits, colour == 3) in ((16, True),):
         raise InputError("the PNG header is damaged", next_step=ASK_FOR_UNDAMAGED)
     kind, extra = _KINDS[colour]
-    if bits < 8 and kind == "grey":
+    if bits < 8 and kind == "grey" and not encoded.any_depth:  # libpng spreads them over 0..255
         raise InputError(
             f"grey with {bits} bits a sample is not supported",
             next_step="convert it to 8 bits a sample",

@@ -57,6 +57,8 @@ class InPart:
     """Makes the samples of a page."""
     make: Make
     """Makes room for those of a page that must be decoded as a whole."""
+    any_depth: bool = False
+    """Read grey of 1 bit as 8: for what is looked at, and not written again."""
 
 
 def recognise(head: bytes) -> bool:
@@ -87,7 +89,7 @@ def read(
     for number, tags in enumerate(directories, 1):
         try:
             check_size(tags.number(ifd.WIDTH, 0), tags.number(ifd.HEIGHT, 0), max_mpixels)
-            encodings.append(_encoding(tags))
+            encodings.append(_encoding(tags, any_depth=in_part.any_depth))
             _check_segments(tags, length)
         except InputError as error:
             which = f"page {number}: " if len(directories) > 1 else ""
@@ -103,11 +105,14 @@ def read(
                 tags.get(tag) and tag not in page.tags for tag in DECISIVE
             ):
                 raise InputError("the TIFF directory is damaged", next_step=ASK_FOR_UNDAMAGED)
-            if large and encoding.palette is None and tags.number(ifd.COMPRESSION, 1) != 6:
+            spread = tags.numbers(ifd.BITS)[:1] in ((), (1,))
+            in_parts = encoding.palette is None and tags.number(ifd.COMPRESSION, 1) != 6
+            if large and in_parts and not spread:
                 samples = in_part.rows_of(page, tags)
             else:
-                samples = _samples(page.asarray(), tags)
-                if large and encoding.palette is None:  # an old JPEG
+                array = page.asarray()
+                samples = _samples(array.astype(np.uint8) * 255 if spread else array, tags)
+                if large and encoding.palette is None:  # an old JPEG, or 1 bit
                     stored = in_part.make(samples.shape, samples.dtype)
                     stored[:] = samples
                     samples = stored
@@ -161,7 +166,7 @@ def read_tags(file: BinaryIO) -> tuple[list[Ifd], bool]:
     return directories, big
 
 
-def _encoding(tags: Ifd) -> Encoding:
+def _encoding(tags: Ifd, *, any_depth: bool) -> Encoding:
     photometric = tags.number(ifd.PHOTOMETRIC, -1)
     if photometric in OTHER_COLOURS:
         raise InputError(
@@ -179,6 +184,8 @@ def _encoding(tags: Ifd) -> Encoding:
             next_step="convert it to 8 or 16 bits a sample",
         )
     kind: Kind = {0: "grey", 1: "grey", 3: "palette"}.get(photometric, "rgb")  # pyright: ignore[reportAssignmentType]
+    if any_depth and depths == {1} and kind == "grey":
+        depths = {8}
     if len(depths) != 1 or not depths <= {8, 16} or (kind == "palette" and depths != {8}):
         shown = "/".join(str(depth) for depth in sorted(depths))
         raise InputError(
