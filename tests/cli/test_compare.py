@@ -110,7 +110,7 @@ def test_errors_are_one_line(folders, capsys, arguments, code, message):
     given = [text.format(r=restored, t=truth) for text in arguments]
     assert compared(*given) == code
     out, err = capsys.readouterr()
-    assert out == ""
+    assert json.loads(out)["exit_code"] == code
     assert err.count("\n") == 1
     assert message in err
 
