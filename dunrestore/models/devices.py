@@ -117,7 +117,7 @@ def _has_bfloat16(device: torch.device) -> bool:
 @cache
 def _bfloat16_pays_on_cpu() -> bool:
     threads = torch.get_num_threads()
-    stored = measurements.read_section(threads).get("convolution_seconds")
+    stored = measurements.read_section(threads).get("seconds_of_one_thread")
     try:
         seconds = {name: float(stored[name]) for name in ("float32", "bfloat16")}  # pyright: ignore[reportOptionalSubscript]
     except (TypeError, KeyError, ValueError):
@@ -127,11 +127,24 @@ def _bfloat16_pays_on_cpu() -> bool:
 
 @torch.inference_mode()
 def measure_convolutions() -> dict[str, float]:
-    """Seconds that the processor takes for a convolution by precision; kept for this machine.
+    """Seconds that one thread takes for a convolution by precision; kept for this machine.
 
-    Measured, not looked up: processors without matrix units emulate bfloat16 slowly. The best of
-    interleaved runs, so that a busy machine does not decide.
+    Measured, not looked up: processors without matrix units emulate bfloat16 slowly. One thread,
+    and the best of interleaved runs, so that a busy machine does not decide: several would wait
+    for the one that is kept from running, in either precision.
     """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        best = _best_of_convolutions()
+    finally:
+        torch.set_num_threads(threads)
+    log.debug("a convolution takes %s s", best)
+    measurements.store(threads, seconds_of_one_thread=best, convolution_date=now())
+    return best
+
+
+def _best_of_convolutions() -> dict[str, float]:
     best = {"float32": float("inf"), "bfloat16": float("inf")}
     for _ in range(8):
         for name in best:
@@ -141,8 +154,6 @@ def measure_convolutions() -> dict[str, float]:
             start = time.perf_counter()
             F.conv2d(x, weight, padding=1)
             best[name] = min(best[name], time.perf_counter() - start)
-    log.debug("a convolution takes %s s", best)
-    measurements.store(torch.get_num_threads(), convolution_seconds=best, convolution_date=now())
     return best
 
 

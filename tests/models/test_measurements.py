@@ -46,13 +46,32 @@ def test_a_machine_is_measured_once(path, measured):
     assert choose() == first
     assert len(measured) == 1
     (section,) = json.loads(path.read_text())["machines"].values()
-    assert section["convolution_seconds"].keys() == {"float32", "bfloat16"}
+    assert section["seconds_of_one_thread"].keys() == {"float32", "bfloat16"}
+
+
+def test_one_thread_is_measured_and_the_others_come_back(monkeypatch):
+    threads = torch.get_num_threads()
+    during: list[int] = []
+    measure = devices._best_of_convolutions
+
+    def watched() -> dict[str, float]:
+        during.append(torch.get_num_threads())
+        return measure()
+
+    monkeypatch.setattr(devices, "_best_of_convolutions", watched)
+    torch.set_num_threads(threads + 1)
+    try:
+        seconds = devices.measure_convolutions()
+        assert (during, torch.get_num_threads()) == ([1], threads + 1)
+        assert measurements.read_section(threads + 1)["seconds_of_one_thread"] == seconds
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(("slow", "dtype"), [(0.2, torch.bfloat16), (1.0, torch.float32)])
 def test_what_was_measured_decides(path, measured, slow, dtype):
     seconds = {"float32": 1.0, "bfloat16": slow}
-    measurements.store(torch.get_num_threads(), convolution_seconds=seconds)
+    measurements.store(torch.get_num_threads(), seconds_of_one_thread=seconds)
     assert choose() == dtype
     assert not measured
 
@@ -61,8 +80,8 @@ def test_what_was_measured_decides(path, measured, slow, dtype):
     "content",
     [
         b"", b"\xff\xfe", b"{", b"[]", b"null", b'{"machines": 1}', b'{"machines": {"KEY": 7}}',
-        b'{"machines": {"KEY": {"convolution_seconds": 3, "speeds": 4}}}',
-        b'{"machines": {"KEY": {"convolution_seconds": {"float32": "x"}, "speeds": [1, {}]}}}',
+        b'{"machines": {"KEY": {"seconds_of_one_thread": 3, "speeds": 4}}}',
+        b'{"machines": {"KEY": {"seconds_of_one_thread": {"float32": "x"}, "speeds": [1, {}]}}}',
         b"[" * 100_000,
     ],
 )  # fmt: skip
