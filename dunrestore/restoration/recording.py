@@ -32,7 +32,7 @@ from dunrestore.storage.hashing import sha256_of
 
 MOST_MARKED = 0.5
 """Share of a picture that a mask seldom marks but by mistake."""
-MOST_FOUND = 0.2
+MOST_FOUND = 0.15
 """Share of a picture that is seldom lost, but was found in sound ones."""
 
 
