@@ -11,11 +11,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from dunrestore.errors import file_access_error
+from dunrestore.errors import FileAccessError, file_access_error
 from dunrestore.provenance import record
 from dunrestore.stamps import now
 
 NAME = "manifest.jsonl"
+_BEGINNING = b'{"event": '
 
 
 class Manifest:
@@ -25,7 +26,7 @@ class Manifest:
         path: the file; it is made if there is none.
 
     Raises:
-        FileAccessError: if it cannot be opened.
+        FileAccessError: if it cannot be opened, or is something else that has this name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,7 +34,14 @@ class Manifest:
         try:
             with ExitStack() as stack:
                 self._file = stack.enter_context(path.open("ab", buffering=0))
-                if _ends_within_a_line(path):  # the machine died while a line was written
+                beginning, end = _ends(path)
+                if not _BEGINNING.startswith(beginning):
+                    raise FileAccessError(
+                        "this file is no manifest of dunrestore's and stays as it is",
+                        path=path,
+                        next_step="move it, or choose another output folder",
+                    )
+                if end not in (b"", b"\n"):  # the machine died while a line was written
                     self._file.write(b"\n")
                 stack.pop_all()
         except OSError as error:
@@ -78,9 +86,9 @@ def events(path: Path) -> Iterator[Mapping[str, Any]]:
             yield values
 
 
-def _ends_within_a_line(path: Path) -> bool:
+def _ends(path: Path) -> tuple[bytes, bytes]:
+    """How a file begins, and its last byte."""
     with path.open("rb") as file:
-        if file.seek(0, os.SEEK_END) == 0:
-            return False
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) != b"\n"
+        beginning = file.read(len(_BEGINNING))
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        return beginning, file.read(1)

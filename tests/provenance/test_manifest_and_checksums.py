@@ -43,6 +43,25 @@ def test_a_manifest_in_no_folder_is_an_error_of_ours(tmp_path):
     assert list(manifest.events(tmp_path / "none" / "manifest.jsonl")) == []
 
 
+@pytest.mark.parametrize("content", [b'{"id": 1}\n', b"a list\nof files\n", b"\x00" * 40])
+def test_a_file_of_that_name_that_is_none_of_ours_stays_as_it_is(tmp_path, content):
+    path = tmp_path / "manifest.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(FileAccessError, match=r"no manifest of dunrestore's"):
+        manifest.Manifest(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"", b'{"ev', b'{"event": "ru'])
+def test_a_manifest_that_was_cut_short_in_its_first_line_goes_on(tmp_path, content):
+    path = tmp_path / "manifest.jsonl"
+    path.write_bytes(content)
+    again = manifest.Manifest(path)
+    again.append("run", files=1)
+    again.close()
+    assert [e["event"] for e in manifest.events(path)] == ["run"]
+
+
 NAMES = ["plain.png", "a b.png", "deep/壁画.png", "line\nbreak.png", "100%0A.png", "'q\".png"]
 
 
