@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dunrestore.datasets.colour import vary_colours
+from dunrestore.datasets.colour import clip_tones, vary_colours
 from dunrestore.datasets.painter import paint_mural
 from dunrestore.datasets.pictures import Checked, PictureStore, Sample, cut, flipped
 from dunrestore.degradations.pretraining import motion_blur, rain
@@ -51,6 +51,8 @@ class PatchOptions:
     """How often clean patches change their colours, 0 to 1."""
     inversion: float = 0.0
     """How often those become negatives."""
+    clipped: float = 0.0
+    """How often the lightest or darkest paint of clean patches is clipped by the exposure."""
     painted: float = 0.0
     """Share of patches from murals that are painted for the purpose."""
     painted_for: int = PAINTED_FOR
@@ -120,6 +122,8 @@ class PatchStream:
             target = enlarged(target, rng)
         if rng.random() < options.colours:
             target = vary_colours(target, rng, inversion=options.inversion)
+        if options.clipped and rng.random() < options.clipped:
+            target = clip_tones(target, rng)
         return damaged_by(np.ascontiguousarray(target), options, rng, sound=options.sound)
 
     def _cut_patch(self, rng: np.random.Generator) -> tuple[Sample, bool]:

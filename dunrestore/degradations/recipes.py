@@ -128,6 +128,7 @@ RECIPES: dict[str, Recipe] = {
             Damage("flakes", (0.02, 0.20), FILLS, probability=0.2),
             Damage("cracks", (0.005, 0.04), ("dark", "plaster", "white"), probability=0.1),
             Damage("areas", (0.01, 0.25), (*_WHITE_AND_OTHERS, "flat", "flat"), probability=0.4),
+            Damage("scratches", (0.002, 0.02), _WHITE_AND_OTHERS, probability=0.25),
         ),
         gaussian=(0, 20),
         gaussian_probability=0.2,

@@ -51,6 +51,7 @@ def load_data(config: TrainConfig) -> RunData:
         flips=config.flips,
         turns=config.turns,
         enlarged=config.enlarged,
+        clipped=config.clipped,
         colours=config.colours,
         inversion=config.inversion,
         painted=config.painted,

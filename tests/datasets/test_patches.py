@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dunrestore.datasets.colour import vary_colours
+from dunrestore.datasets.colour import clip_tones, vary_colours
 from dunrestore.datasets.layouts import list_pairs
 from dunrestore.datasets.patches import PatchOptions, PatchStream, enlarged, grid
 from dunrestore.datasets.pictures import PictureStore, check
@@ -28,6 +28,7 @@ EVERYTHING = replace(
     enlarged=0.5,
     colours=0.7,
     inversion=0.3,
+    clipped=0.4,
     painted=0.4,
     sound=0.2,
     recipe=RECIPES["robust"],
@@ -182,3 +183,36 @@ def test_varied_colours_stay_in_range_and_keep_the_drawing():
         for c in range(3):
             steps = [np.diff(varied[..., c].ravel()[r]) for r in ranks]
             assert any((s >= 0).all() or (s <= 0).all() for s in steps)
+
+
+def test_clipped_tones_are_those_of_the_lightest_or_darkest_paint():
+    picture = np.random.default_rng(0).random((64, 64, 3), dtype=np.float32)
+    level = picture.min(axis=2), (1 - picture).min(axis=2)
+    ends = []
+    for seed in range(12):
+        clipped = clip_tones(picture, np.random.default_rng(seed))
+        assert clipped.dtype == np.float32
+        assert clipped.min() >= 0
+        assert clipped.max() <= 1
+        extreme = [(clipped == 1).all(axis=2), (clipped == 0).all(axis=2)]
+        white = extreme[0].mean() > extreme[1].mean()
+        ends.append(white)
+        at = extreme[0 if white else 1]
+        assert 0.019 <= at.mean() <= 0.301
+        own = level[0 if white else 1]
+        assert own[at].min() >= own[~at].max()
+    assert any(ends)
+    assert not all(ends)
+
+
+def test_the_exposure_of_dark_paint_is_raised_threefold_at_most():
+    picture = np.random.default_rng(0).uniform(0, 0.2, (32, 32, 3)).astype(np.float32)
+    for seed in range(6):
+        changed = clip_tones(picture, np.random.default_rng(seed))
+        assert (changed <= 3 * picture + 1e-6).all()
+
+
+def test_no_tones_are_clipped_unless_asked_for(stream_of):
+    plain, clipped = stream_of(), stream_of(replace(SMALL, clipped=1.0))
+    same = [np.array_equal(plain.sample(i).target, clipped.sample(i).target) for i in range(8)]
+    assert not any(same)
