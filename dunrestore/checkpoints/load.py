@@ -87,7 +87,7 @@ def locate(
     if name is not None:
         store = Store(cache_dir)
         if not store.knows(name) and (own := os.environ.get("DUNRESTORE_CATALOG")):
-            store = Store(cache_dir, read_catalogue(own))
+            store = Store(cache_dir, read_catalogue(own, offline=offline))
         if store.knows(name) or not Path(model).exists():
             found = store.find(name)
             if found is None:

@@ -85,16 +85,19 @@ def embedded_index() -> dict[str, str]:
         ) from error
 
 
-def read_catalogue(where: str) -> tuple[Entry, ...]:
+def read_catalogue(where: str, *, offline: bool = False) -> tuple[Entry, ...]:
     """Read an institution's own catalogue.
 
     Args:
         where: a JSON file, or its address (http or https).
+        offline: refuse to use the network.
 
     Raises:
         ModelError: if it cannot be had, or is not a catalogue.
     """
     if "://" in where:
+        if offline:
+            raise ModelError("--offline forbids to fetch the catalogue", next_step="name a file")
         from dunrestore.checkpoints.download import fetch_text  # requests takes its time
 
         return parse_catalogue(fetch_text(check_url(where)), where="catalogue", remote=True)

@@ -240,9 +240,7 @@ def path(
 def _store(cache_dir: Path | None, catalog: str | None, *, offline: bool = False) -> "Store":
     from dunrestore.checkpoints.store import Store, read_catalogue
 
-    if catalog is not None and offline and "://" in catalog:
-        raise ModelError("--offline forbids to fetch the catalogue", next_step="name a file")
-    return Store(cache_dir, read_catalogue(catalog) if catalog else ())
+    return Store(cache_dir, read_catalogue(catalog, offline=offline) if catalog else ())
 
 
 def _as_json(status: "Status") -> dict[str, Any]:

@@ -177,7 +177,7 @@ def _conclusion(run: "Run", outcomes: "list[Outcome]", jobs: int, *, quiet: bool
     left = jobs - len(outcomes)
     code = exit_code(outcomes, jobs)
     counts = restore_lines.counts(outcomes, left)
-    if left and code == ExitCode.OK:
+    if left and not run.failed_too_often:
         console.say(f"interrupted: {counts}; run it again with --existing skip to go on")
         return ExitCode.INTERRUPTED
     if left:

@@ -41,8 +41,8 @@ class Manifest:
                         path=path,
                         next_step="move it, or choose another output folder",
                     )
-                if end not in (b"", b"\n"):  # the machine died while a line was written
-                    self._file.write(b"\n")
+                # The machine died while a line was written, or the disk was full.
+                self._torn = end not in (b"", b"\n")
                 stack.pop_all()
         except OSError as error:
             raise file_access_error(error, path) from error
@@ -54,8 +54,12 @@ class Manifest:
             FileAccessError: if it cannot be written.
         """
         line = record.to_json({"event": event, "time": now(), **values}) + "\n"
+        left = b"\n" * self._torn + line.encode("utf-8")
+        self._torn = True
         try:
-            self._file.write(line.encode("utf-8"))
+            while left:  # a disk that fills up takes a part, and refuses the rest
+                left = left[self._file.write(left) :]
+            self._torn = False
             os.fsync(self._file.fileno())
         except OSError as error:
             raise file_access_error(error, self.path) from error

@@ -151,19 +151,6 @@ def write(record: Record, output: Path) -> Path:
     return path
 
 
-def remove(output: Path) -> None:
-    """Remove the record of ``output``, if there is one.
-
-    Raises:
-        FileAccessError: if it cannot be removed.
-    """
-    path = path_of(output)
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise file_access_error(error, path) from error
-
-
 def read(path: Path) -> dict[str, Any] | None:
     """A record as plain values; None if there is none.
 

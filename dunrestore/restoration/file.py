@@ -21,6 +21,7 @@ from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import restore_pages
 from dunrestore.restoration.recording import Work
 from dunrestore.restoration.source import ALL_BESIDE, FileOptions, Opened
+from dunrestore.storage.atomic import remove
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def write_file(
         made.append(recording.make_record(work, changes, facts))
         if before_naming is not None:
             before_naming(made[0])
-        _write_beside(made[0], job.target, changes, file_options)
+        _write_beside(made[0], work.opened, changes, file_options)
 
     as_it_is = work.opened.image_format == document.format and file_options.compression is None
     if as_it_is and not any(any_of(change) for change in changes):
@@ -172,16 +173,18 @@ def _refuse_losses(work: Work, lost: tuple[str, ...]) -> None:
 
 
 def _write_beside(
-    made: Record, target: Path, changes: Sequence[Change], file_options: FileOptions
+    made: Record, opened: Opened, changes: Sequence[Change], file_options: FileOptions
 ) -> None:
+    target, written = opened.job.target, list[Path]()
     if file_options.sidecar:
-        record.write(made, target)
-    else:  # that of an older output would now be wrong
-        record.remove(target)
+        written.append(record.write(made, target))
     if file_options.change_map:
-        change_map.write(target, changes)
+        written.append(change_map.write(target, changes))
     if file_options.premis:
-        premis.write(made, target)
+        written.append(premis.write(made, target))
+    # A record is known by its name; maps and events may be somebody else's.
+    for path in {record.path_of(target), *opened.outdated}.difference(written):
+        remove(path)
 
 
 def files_of(target: Path) -> list[Path]:

@@ -81,10 +81,16 @@ class Opened:
     """The largest sample of each mask, 0 to 1; 0 too if that is not easily known."""
     replaces_sha256: str | None = None
     """Hash of the output that will be replaced."""
+    outdated: tuple[Path, ...] = ()
+    """What lies beside that and goes with it."""
 
 
 def open_file(
-    job: Job, sha256: str, file_options: FileOptions, replaces_sha256: str | None = None
+    job: Job,
+    sha256: str,
+    file_options: FileOptions,
+    replaces_sha256: str | None = None,
+    outdated: tuple[Path, ...] = (),
 ) -> Opened:
     """Read a file and make the folder of its output.
 
@@ -93,6 +99,7 @@ def open_file(
         sha256: of the source.
         file_options: how files are read.
         replaces_sha256: of the output that will be replaced.
+        outdated: what lies beside that and goes with it.
 
     Raises:
         UsageError: if the output's name contradicts its format.
@@ -128,6 +135,7 @@ def open_file(
         masks=masks,
         brightest=tuple(brightest),
         replaces_sha256=replaces_sha256,
+        outdated=outdated,
     )
 
 

@@ -81,6 +81,18 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(content), overwrite=True)
 
 
+def remove(path: Path) -> None:
+    """Remove a file, if there is one.
+
+    Raises:
+        FileAccessError: if it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise file_access_error(error, path) from error
+
+
 def _rename(unfinished: Path, path: Path, *, overwrite: bool) -> None:
     if overwrite:
         unfinished.replace(path)

@@ -10,6 +10,7 @@ from dunrestore.checkpoints import formats, store
 from dunrestore.checkpoints.load import locate
 from dunrestore.errors import ModelError
 from dunrestore.models.hinet import HINet, HINetConfig
+from tests.checkpoints.faulty_server import Page
 
 
 def other_model(tmp_path):
@@ -80,6 +81,14 @@ def test_load_fetches_by_name_from_the_institutions_catalogue(shop, page, monkey
     assert model.card["title"] == "of the tests"
     monkeypatch.delenv("DUNRESTORE_CATALOG")
     assert dunrestore.load("m", cache_dir=shop.cache, offline=True).path == shop.final
+
+
+def test_offline_asks_for_no_catalogue_that_the_environment_names(shop, site, monkeypatch):
+    page = site.pages["/c.json"] = Page(b"{}")
+    monkeypatch.setenv("DUNRESTORE_CATALOG", f"{site.url}/c.json")
+    with pytest.raises(ModelError, match="--offline forbids to fetch the catalogue"):
+        dunrestore.load("m", cache_dir=shop.cache, offline=True)
+    assert not page.asked
 
 
 def test_the_cache_folder_comes_from_the_environment(shop, monkeypatch, tmp_path):

@@ -1,6 +1,8 @@
 import hashlib
 import json
+import resource
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -35,6 +37,24 @@ def test_two_manifests_on_one_file_do_not_mix_their_lines(tmp_path):
     assert [json.loads(line)["number"] for line in path.read_text().splitlines()] == list(range(20))
     one.close()
     other.close()
+
+
+def test_a_line_that_the_disk_has_no_room_for_is_an_error_and_the_next_one_is_whole(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    log = manifest.Manifest(path)
+    log.append("run", files=2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, hard))
+    try:
+        with pytest.raises(FileAccessError):
+            log.append("writing", output="a.png")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    log.append("restored", output="b.png")
+    log.close()
+    assert [e["event"] for e in manifest.events(path)] == ["run", "restored"]
 
 
 def test_a_manifest_in_no_folder_is_an_error_of_ours(tmp_path):

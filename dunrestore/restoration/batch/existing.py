@@ -8,7 +8,7 @@ from typing import Literal
 
 from dunrestore.errors import FileAccessError
 from dunrestore.provenance.traces import KnownOutputs
-from dunrestore.restoration.source import FileOptions, Job
+from dunrestore.restoration.source import ALL_BESIDE, FileOptions, Job
 from dunrestore.storage.hashing import sha256_of
 
 Policy = Literal["abort", "skip", "overwrite"]
@@ -30,6 +30,8 @@ class Decision:
     """It is what is wanted."""
     replaces_sha256: str | None = None
     """Hash of what may be replaced."""
+    outdated: tuple[Path, ...] = ()
+    """What lies beside that, if it is of ours: it would say wrong things of another output."""
 
 
 def in_the_way(target: Path, file_options: FileOptions) -> Path | None:
@@ -104,17 +106,20 @@ def decide(
             raise _refused(obstacle, "this file exists and no record says whose it is")
         return Decision()
     present = sha256_of(job.target)
-    if policy == "overwrite":
-        return Decision(replaces_sha256=present)
     traces = known.find(job.target, name)
+    ours = traces is not None and present in (traces.output_sha256, traces.replaces_sha256)
+    outdated = tuple(ALL_BESIDE.files_beside(job.target)) if ours else ()
+    replacing = Decision(replaces_sha256=present, outdated=outdated)
+    if policy == "overwrite":
+        return replacing
     if traces is None:
         raise _refused(job.target, "this output exists and has no record")
     if present == traces.output_sha256:
         if traces.of_the_same(input_sha256, wanted.model_sha256, wanted.options_sha256):
             return Decision(skip=True)
-        return Decision(replaces_sha256=present)
+        return replacing
     if present == traces.replaces_sha256:  # a run died between the record and the rename
-        return Decision(replaces_sha256=present)
+        return replacing
     raise _refused(job.target, "this output was changed after it was restored")
 
 

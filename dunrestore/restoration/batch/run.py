@@ -107,6 +107,8 @@ class Run:
         self.observer = observer
         self.stop = threading.Event()
         """Set it, and the run ends as soon as the files in hand are written or dropped."""
+        self.failed_too_often = False
+        """Whether it was the failures that ended the run."""
         self._large = threading.Lock()
         """Held for a file that is restored band by band: its work takes disk space, and one at a
         time asks how much is free."""
@@ -165,6 +167,7 @@ class Run:
                     outcome = self._finish(writing.popleft())
                     failures += outcome.error is not None
                     if self.batch.max_failures is not None and failures >= self.batch.max_failures:
+                        self.failed_too_often = not self.stop.is_set()
                         self.stop.set()
                     yield outcome
                 if not reading and not writing:
@@ -216,7 +219,9 @@ class Run:
         decision = decide(job, self.file_options, name, sha256, wanted, known, policy)
         if decision.skip:
             return None
-        return open_file(job, sha256, self.file_options, decision.replaces_sha256)
+        return open_file(
+            job, sha256, self.file_options, decision.replaces_sha256, decision.outdated
+        )
 
     def _compute(self, one: _InHand) -> bool:
         """Restore a picture and begin to write it; False if the run was stopped meanwhile."""

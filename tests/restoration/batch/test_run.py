@@ -293,6 +293,41 @@ def test_an_interruption_finishes_cleanly_and_is_resumed(tmp_path, monkeypatch, 
     assert done.items() <= pictures(out).items()
 
 
+def test_an_interruption_after_a_failure_is_still_one(tmp_path, monkeypatch, capsys):
+    def slow(x):
+        if len(network.shapes) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return x * 0.9
+
+    model = load_toy(monkeypatch, toy_model(slow))
+    network = model.network
+    scans = make_scans(tmp_path / "scans", NAMES)
+    (scans / "a.png").write_bytes(b"no picture")
+    (scans / "a2.png").write_bytes((scans / "b.png").read_bytes())
+    assert restore(scans, tmp_path / "out") == ExitCode.INTERRUPTED
+    assert "interrupted: " in (said := capsys.readouterr().err)
+    assert "1 failed" in said
+
+
+def test_what_lay_beside_a_replaced_output_goes_with_it(scans, tmp_path):
+    out = tmp_path / "out"
+    only = ("--include", "a.png")
+    assert restore(scans, out, *only, *ALL) == ExitCode.OK
+    beside = {path for path in out.iterdir() if path.name.startswith("a.png.")}
+    assert {path.suffix for path in beside} == {".png", ".xml", ".json"}
+    assert restore(scans, out, *only, "--overwrite", "--preserve", "never") == ExitCode.OK
+    assert [p.name for p in out.iterdir() if p in beside] == ["a.png.dunrestore.json"]
+
+
+def test_what_lies_beside_a_replaced_stranger_stays(scans, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.png").write_bytes(b"theirs")
+    (out / "a.png.changes.png").write_bytes(b"precious")
+    assert restore(scans, out, "--overwrite") == ExitCode.OK
+    assert (out / "a.png.changes.png").read_bytes() == b"precious"
+
+
 def test_a_file_that_takes_too_long_is_given_up(tmp_path, monkeypatch, capsys):
     def sometimes_slow(x):
         if len(model.network.shapes) == 2:
