@@ -177,11 +177,11 @@ def with_shortcut(shortcut: Conv, x: Tensor, conv: Conv, y: Tensor) -> Tensor:
 
 
 class Shuffle(nn.PixelShuffle):
-    """PyTorch's pixel-shuffle; on a GPU it keeps channels innermost in memory."""
+    """PyTorch's pixel-shuffle; on a GPU's way it keeps channels innermost in memory."""
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """(B, C r², H, W) -> (B, C, r H, r W)."""
-        return shuffled(x, self.upscale_factor) if x.is_cuda else super().forward(x)
+        return shuffled(x, self.upscale_factor) if is_half_on_gpu(x) else super().forward(x)
 
 
 class Unshuffle(nn.PixelUnshuffle):
@@ -189,7 +189,7 @@ class Unshuffle(nn.PixelUnshuffle):
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """(B, C, r H, r W) -> (B, C r², H, W)."""
-        return unshuffled(x, self.downscale_factor) if x.is_cuda else super().forward(x)
+        return unshuffled(x, self.downscale_factor) if is_half_on_gpu(x) else super().forward(x)
 
 
 Cast = tuple[list[Any], Tensor, Tensor | None]
@@ -206,11 +206,16 @@ def in_half(
         dtype: bfloat16 or float16.
         scale: factor for both.
     """
-    versions = [(p.data_ptr(), p._version) for p in layer.parameters() if not p.is_inference()]
-    made_of = [dtype, *versions]
-    if layer.cast is None or layer.cast[0] != made_of:
+    versions = [dtype, *made_of(layer)]
+    if layer.cast is None or layer.cast[0] != versions:
         weight = (layer.weight.detach() * scale).to(dtype)
         weight = weight.contiguous(memory_format=torch.channels_last)
         bias = None if layer.bias is None else (layer.bias.detach() * scale).to(dtype)
-        layer.cast = (made_of, weight, bias)
+        layer.cast = (versions, weight, bias)
     return layer.cast[1], layer.cast[2]
+
+
+def made_of(*layers: nn.Module) -> list[Any]:
+    """What changes when the layers' weights do."""
+    weights = (p for layer in layers for p in layer.parameters() if not p.is_inference())
+    return [(p.data_ptr(), p._version) for p in weights]

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from dunrestore.models.convolution import Conv, Shuffle, is_fused
 from dunrestore.models.facts import Facts
+from dunrestore.models.folding import Folds, through_shuffle
+from dunrestore.models.passes import is_half_on_gpu
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -91,6 +93,7 @@ class EDSR(nn.Module):
         for _ in range(config.scale // 2):
             doublings += [Conv(f, 4 * f, 3, padding=1), Shuffle(2)]
         self.tail = nn.Sequential(nn.Sequential(*doublings), Conv(f, 3, 3, padding=1))
+        self._folds = Folds()
 
     def forward(self, x: Tensor) -> Tensor:
         """Upscale ``x``."""
@@ -98,4 +101,19 @@ class EDSR(nn.Module):
         features = head.clone() if is_fused(head) else head  # the blocks add into what they get
         for block in self.body[:-1]:
             features = block(features)
-        return self.add_mean(self.tail(self.body[-1](features, head)))
+        return self.add_mean(self._enlarged(self.body[-1](features, head)))
+
+    def _enlarged(self, x: Tensor) -> Tensor:
+        """``tail``: (B, f, H, W) -> (B, 3, scale H, scale W)."""
+        if self.config.scale != 2 or not (is_fused(x) or is_half_on_gpu(x)):
+            return self.tail(x)
+        (up, shuffle), last = self.tail[0].children(), self.tail[1]
+        assert isinstance(up, Conv)
+        assert isinstance(last, Conv)
+        out = shuffle(self._folds.of((up, last), through_shuffle)(x))
+        # Its outermost pixels are other ones; of few more they are computed as they were trained.
+        out[..., :1, :] = self.tail(x[..., :3, :])[..., :1, :]
+        out[..., -1:, :] = self.tail(x[..., -3:, :])[..., -1:, :]
+        out[..., :1] = self.tail(x[..., :3])[..., :1]
+        out[..., -1:] = self.tail(x[..., -3:])[..., -1:]
+        return out

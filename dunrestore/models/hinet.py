@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dunrestore.models.convolution import Conv, Doubling, both, with_shortcut
+from dunrestore.models import passes
+from dunrestore.models.convolution import Conv, Doubling, both, in_half, with_shortcut
 from dunrestore.models.facts import Facts
+from dunrestore.models.folding import Folds, through_joint
 from dunrestore.models.normalisation import InstanceNorm
+from dunrestore.models.passes import is_half_on_gpu
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ class HINet(nn.Module):
         self.sam12 = SAM(w)
         self.cat12 = Conv(2 * w, w, 1)
         self.last = Conv(w, 3, 3, padding=1)
+        self._folds = Folds()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Both stages' pictures, unclamped."""
@@ -169,9 +173,8 @@ class HINet(nn.Module):
         for i, up in enumerate(self.up_path_1):
             features = up(features, encoded[-i - 2], self.skip_conv_1[i])
             decoded.append(features)
-        features, out_1 = self.sam12(features, picture)
+        features, out_1 = self._attended(features, x)
 
-        features = self.cat12(torch.cat([self.conv_02(x), features], dim=1))
         # What is used for the last time is let go: it is a third of the memory at the peak.
         encoded.reverse()
         skips: list[Tensor] = []
@@ -184,6 +187,24 @@ class HINet(nn.Module):
         for i, up in enumerate(self.up_path_2):
             features = up(features, skips[-i - 2], self.skip_conv_2[i])
         return out_1, self.last(features) + picture
+
+    def _attended(self, features: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The second stage's first features (B, w, H, W), and the first stage's picture."""
+        sam, picture = self.sam12, x[:, :3]
+        if not is_half_on_gpu(x):
+            features, out = sam(features, picture)
+            return self.cat12(torch.cat([self.conv_02(x), features], dim=1)), out
+        out = sam.conv2(features) + picture
+        first, second = self._folds.of((self.conv_02, self.cat12), through_joint)
+        plus, bias = first.unfinished(x)
+        weight, _ = in_half(second, plus.dtype)
+        assert bias is not None
+        own, own_bias = sam.conv1.unfinished(features)
+        gate, gate_bias = sam.conv3.unfinished(out)
+        assert own_bias is not None
+        assert gate_bias is not None
+        features = passes.attended(own, own_bias, gate, gate_bias, features, weight, plus, bias)
+        return features, out
 
 
 def _down_path(widths: list[int], config: HINetConfig, *, stage: int) -> list[Block]:

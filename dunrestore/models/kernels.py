@@ -54,6 +54,8 @@ def shortcut(
     row = tl.program_id(0).to(tl.int64) * rows + tl.arange(0, rows)
     column, depth = tl.arange(0, cout), tl.arange(0, deep)
     inside = (row < pixels)[:, None]
+    at = source + row[:, None] * cout + column[None, :]
+    value = tl.load(at, mask=inside, other=0.0).to(tl.float32)
     total = tl.full([rows, cout], 0.0, tl.float32)
     for start in range(0, cin, deep):
         some = tl.load(x + row[:, None] * cin + (start + depth)[None, :], mask=inside, other=0.0)
@@ -61,12 +63,47 @@ def shortcut(
         if widened:
             some, by = some.to(tl.float32), by.to(tl.float32)
         total = tl.dot(some, by, total)
-    at = source + row[:, None] * cout + column[None, :]
-    value = tl.load(at, mask=inside, other=0.0).to(tl.float32)
     value += tl.load(bias + column).to(tl.float32)[None, :]
     value = tl.where(value > 0, value, value * slope)
     value += total + tl.load(own_bias + column).to(tl.float32)[None, :]
     tl.store(at, value, mask=inside)
+
+
+@triton.jit
+def attended(
+    source,
+    gate,
+    features,
+    out,
+    matrix,
+    bias,
+    gate_bias,
+    out_bias,
+    pixels,
+    channels: tl.constexpr,
+    rows: tl.constexpr,
+    widened: tl.constexpr,
+):
+    """Add to ``out`` a bias and a 1x1 convolution of ``source * sigmoid(gate) + features``."""
+    row = tl.program_id(0).to(tl.int64) * rows + tl.arange(0, rows)
+    column = tl.arange(0, channels)
+    inside = (row < pixels)[:, None]
+    at = row[:, None] * channels + column[None, :]
+    value = tl.load(out + at, mask=inside, other=0.0).to(tl.float32)
+    value += tl.load(out_bias + column).to(tl.float32)[None, :]
+    some = tl.load(source + at, mask=inside, other=0.0).to(tl.float32)
+    some += tl.load(bias + column).to(tl.float32)[None, :]
+    share = tl.load(gate + at, mask=inside, other=0.0).to(tl.float32)
+    share += tl.load(gate_bias + column).to(tl.float32)[None, :]
+    some = some / (1 + tl.exp(-share))
+    some += tl.load(features + at, mask=inside, other=0.0).to(tl.float32)
+    by = tl.load(matrix + column[None, :] * channels + column[:, None])
+    if widened:
+        by = by.to(tl.float32)
+    else:
+        some = some.to(by.dtype)
+    value = tl.dot(some, by, value)
+    tl.store(out + at, value, mask=inside)
 
 
 @triton.jit

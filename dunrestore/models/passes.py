@@ -7,8 +7,9 @@ compiles kernels for it where it finds a C compiler; elsewhere PyTorch's own ope
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,19 +18,19 @@ from torch.nn import functional as F
 
 from dunrestore.errors import one_line
 from dunrestore.models.allocation import is_out_of_memory
+from dunrestore.models.launches import (
+    DEEP,
+    LARGEST_WINDOW,
+    ROWS,
+    launch_attended,
+    launch_finish,
+    launch_normalise,
+    launch_reflect,
+    launch_shortcut,
+)
+from dunrestore.models.trial import wrong_ones
 
 log = logging.getLogger(__name__)
-
-_BLOCK = 2048
-"""Numbers that a program of a kernel computes."""
-_ROWS = 128
-"""Pixels that a program of ``kernels.shortcut`` computes."""
-_CHANNELS = (16, 32, 64, 128)
-"""Of the result, with which it is used: all of a pixel's are computed by one program."""
-_DEEP = 64
-"""Channels of the input that it multiplies at a time."""
-_LARGEST_WINDOW = 24
-"""The kernel sums up every window anew; larger ones are left to PyTorch's running sums."""
 
 
 def is_half_on_gpu(x: Tensor) -> bool:
@@ -50,10 +51,11 @@ def finish(
     """
     if bias is None and slope is None and plus is None:
         return out
-    kernels = _kernels(out.device)
-    if kernels is not None and _innermost(out) and (plus is None or _innermost(plus)):
-        with _current(out.device):
-            launch_finish(kernels.finish, out, bias, slope, plus)
+    if (
+        _innermost(out)
+        and (plus is None or _innermost(plus))
+        and _launched(out, lambda kernels: launch_finish(kernels.finish, out, bias, slope, plus))
+    ):
         return out
     if bias is not None:
         out += bias.view(-1, 1, 1)
@@ -77,14 +79,52 @@ def with_shortcut(
         weight: (C, D, 1, 1), of the same type.
         own_bias: (C,), of the 1x1 convolution.
     """
-    kernels = _kernels(out.device)
     cout, cin = weight.shape[:2]
-    fits = cout in _CHANNELS and cin % min(_DEEP, cin) == 0 and min(_DEEP, cin) in _CHANNELS
-    if kernels is None or not fits or not (_innermost(out) and _innermost(x)):
-        return finish(torch.conv2d(x, weight), own_bias, None, finish(out, bias, slope))
-    with _current(out.device):
-        launch_shortcut(kernels.shortcut, out, bias, slope, x, weight, own_bias)
-    return out
+    fits = cout in ROWS and cin % min(DEEP, cin) == 0 and min(DEEP, cin) in ROWS
+    given = (out, bias, slope, x, weight, own_bias)
+    if (
+        fits
+        and _multiplies(out.device)
+        and _innermost(out)
+        and _innermost(x)
+        and _launched(out, lambda kernels: launch_shortcut(kernels.shortcut, *given))
+    ):
+        return out
+    return finish(torch.conv2d(x, weight), own_bias, None, finish(out, bias, slope))
+
+
+def attended(
+    first: Tensor,
+    first_bias: Tensor,
+    gate: Tensor,
+    gate_bias: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    plus: Tensor,
+    bias: Tensor,
+) -> Tensor:
+    """A 1x1 convolution of ``first * sigmoid(gate) + features``, added to ``plus``, in one pass.
+
+    Args:
+        first: (B, C, H, W), channels last, what a convolution without bias gave.
+        first_bias: (C,).
+        gate: like ``first``.
+        gate_bias: (C,).
+        features: like ``first``.
+        weight: (C, C, 1, 1), of the same type.
+        plus: like ``first``; where possible its memory becomes the result's.
+        bias: (C,), of the sum.
+    """
+    given = (first, first_bias, gate, gate_bias, features, weight, plus, bias)
+    if (
+        weight.shape[0] in ROWS
+        and _multiplies(first.device)
+        and all(map(_innermost, (first, gate, features, plus)))
+        and _launched(first, lambda kernels: launch_attended(kernels.attended, *given))
+    ):
+        return plus
+    weighted = finish(first, first_bias) * torch.sigmoid(finish(gate, gate_bias)) + features
+    return finish(torch.conv2d(weighted, weight), bias, None, plus)
 
 
 def joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> Tensor:
@@ -94,20 +134,21 @@ def joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> Tensor:
         parts: what convolutions without bias gave, (B, C, H, W), and their biases (C,), or None.
     """
     first, _ = parts[0]
-    kernels = _kernels(first.device)
-    if kernels is None or not all(_innermost(part) for part, _ in parts):
-        return torch.cat([finish(part, bias) for part, bias in parts], dim=1)
-    channels = sum(part.shape[1] for part, _ in parts)
-    size = (first.shape[0], channels, *first.shape[2:])
-    out = torch.empty(
-        size, dtype=first.dtype, device=first.device, memory_format=torch.channels_last
-    )
-    begin = 0
-    with _current(first.device):
-        for part, bias in parts:
-            launch_finish(kernels.finish, part, bias, None, None, out[:, begin:])
-            begin += part.shape[1]
-    return out
+    if _kernels(first.device) is not None and all(_innermost(part) for part, _ in parts):
+        size = (first.shape[0], sum(part.shape[1] for part, _ in parts), *first.shape[2:])
+        out = torch.empty(
+            size, dtype=first.dtype, device=first.device, memory_format=torch.channels_last
+        )
+
+        def launch(kernels: Any) -> None:
+            begin = 0
+            for part, bias in parts:
+                launch_finish(kernels.finish, part, bias, None, None, out[:, begin:])
+                begin += part.shape[1]
+
+        if _launched(first, launch):
+            return out
+    return torch.cat([finish(part, bias) for part, bias in parts], dim=1)
 
 
 def reflected(x: Tensor, pad: int) -> Tensor:
@@ -122,10 +163,7 @@ def reflected(x: Tensor, pad: int) -> Tensor:
     height, width = x.shape[-2:]
     size = (*x.shape[:2], height + 2 * pad, width + 2 * pad)
     out = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-    kernels = _kernels(x.device) if is_half_on_gpu(x) else None
-    if kernels is not None:
-        with _current(x.device):
-            launch_reflect(kernels.reflect, x, out, pad)
+    if is_half_on_gpu(x) and _launched(x, lambda own: launch_reflect(own.reflect, x, out, pad)):
         return out
     out[..., pad:-pad, pad:-pad] = x
     for i in range(pad):
@@ -172,100 +210,14 @@ def half_normalised(
     Returns:
         Whether it was done: not without kernels, nor for large windows.
     """
-    kernels = _kernels(out.device) if window <= _LARGEST_WINDOW else None
-    if kernels is None or not _innermost(out):
-        return False
-    with _current(out.device):
-        launch_normalise(kernels, out, weight, bias, window, eps, slope)
-    return True
-
-
-def launch_finish(
-    kernel: Any,
-    x: Tensor,
-    bias: Tensor | None,
-    slope: float | None,
-    plus: Tensor | None,
-    out: Tensor | None = None,
-) -> None:
-    """Run ``kernels.finish`` on what ``finish`` takes, channels innermost in memory.
-
-    Args:
-        kernel: ``kernels.finish``.
-        x: see ``finish``.
-        bias: see ``finish``.
-        slope: see ``finish``.
-        plus: see ``finish``.
-        out: begins with the channels that the result is written into; None for ``x`` itself.
-    """
-    count, channels = x.numel(), x.shape[1]
-    kernel[(-(-count // _BLOCK),)](
-        x,
-        x if out is None else out,
-        x if bias is None else bias,
-        x if plus is None else plus,
-        count,
-        slope or 0.0,
-        channels=channels,
-        all_channels=channels if out is None else out.stride(3),
-        has_bias=bias is not None,
-        has_slope=slope is not None,
-        has_plus=plus is not None,
-        block=_BLOCK,
+    return (
+        window <= LARGEST_WINDOW
+        and _innermost(out)
+        and _launched(
+            out,
+            lambda kernels: launch_normalise(kernels, out, weight, bias, window, eps, slope),
+        )
     )
-
-
-def launch_shortcut(
-    kernel: Any,
-    out: Tensor,
-    bias: Tensor,
-    slope: float,
-    x: Tensor,
-    weight: Tensor,
-    own_bias: Tensor,
-) -> None:
-    """Run ``kernels.shortcut`` on what ``with_shortcut`` takes, channels innermost in memory."""
-    cout, cin = weight.shape[:2]
-    pixels = out.numel() // cout
-    kernel[(-(-pixels // _ROWS),)](
-        out, x, weight, bias, own_bias, pixels, slope,
-        cin=cin, cout=cout, rows=_ROWS, deep=min(_DEEP, cin),
-        widened=not x.is_cuda,  # the interpreter cannot multiply bfloat16
-    )  # fmt: skip
-
-
-def launch_reflect(kernel: Any, x: Tensor, out: Tensor, pad: int) -> None:
-    """Run ``kernels.reflect`` from ``x`` to ``out``, channels innermost in memory."""
-    batch, channels, height, width = out.shape
-    kernel[(batch * height, -(-width * channels // _BLOCK))](
-        x, out, *x.shape[-2:], pad=pad, channels=channels, block=_BLOCK
-    )
-
-
-def launch_normalise(
-    kernels: Any,
-    out: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    window: int,
-    eps: float,
-    slope: float,
-) -> None:
-    """Run ``kernels.window_sums`` and ``kernels.normalise``, channels innermost in memory."""
-    batch, channels, height, width = out.shape
-    counted = channels // 2
-    sums, squares = out.new_empty((2, batch, height, width, counted), dtype=torch.float32)
-    # What is summed up is near zero if a pixel of the channel is taken off: float32 suffices.
-    middle = out[:, :counted, height // 2, width // 2].to(torch.float32, copy=True).contiguous()
-    kernels.window_sums[(batch * height, -(-width * counted // _BLOCK))](
-        out, middle, sums, squares, height, width,
-        side=min(window, width), channels=channels, counted=counted, block=_BLOCK,
-    )  # fmt: skip
-    kernels.normalise[(batch * height, -(-width * channels // _BLOCK))](
-        out, middle, sums, squares, weight, bias, height, width, eps, slope,
-        side_rows=min(window, height), side_columns=min(window, width),
-        channels=channels, counted=counted, block=_BLOCK,
-    )  # fmt: skip
 
 
 def _current(device: torch.device) -> AbstractContextManager[object]:
@@ -275,6 +227,13 @@ def _current(device: torch.device) -> AbstractContextManager[object]:
 
 def _innermost(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last)
+
+
+@cache
+def _multiplies(device: torch.device) -> bool:
+    """Whether Triton multiplies matrices with a GPU's units for that: it does from Ampere on; on
+    older ones its kernels would be slower than PyTorch's several."""
+    return device.type != "cuda" or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def why_without_kernels(device: torch.device) -> str:
@@ -287,6 +246,23 @@ def _kernels(device: torch.device) -> Any:
     return _tried(device)[0]
 
 
+def _launched(x: Tensor, launch: Callable[[Any], object]) -> bool:
+    """Whether the kernels did it; where one cannot be built they are not used any more."""
+    kernels = _kernels(x.device)
+    if kernels is None:
+        return False
+    try:
+        with _current(x.device):
+            launch(kernels)
+    except Exception as error:  # before anything was written
+        if is_out_of_memory(error):
+            raise
+        _FOUND[x.device] = None, one_line(error)
+        log.warning("no kernels of our own on %s any more: %s", x.device, one_line(error))
+        return False
+    return True
+
+
 _FOUND: dict[torch.device, tuple[Any, str]] = {}
 
 
@@ -297,12 +273,9 @@ def _tried(device: torch.device) -> tuple[Any, str]:
     try:
         from dunrestore.models import kernels  # needs Triton
 
-        numbers = torch.ones(1, 1, 2, 2, device=device)
         with _current(device):
-            launch_finish(kernels.finish, numbers, None, None, numbers)
-        right = numbers.sum().item() == 8  # waits for the device
-        wrong = not (right and _shortcut_is_right(kernels.shortcut, device))
-        found = (None, "a kernel computes wrongly") if wrong else (kernels, "")
+            wrong = wrong_ones(kernels, device)
+        found = (None, f"{wrong[0]} computes wrongly") if wrong else (kernels, "")
     except Exception as error:  # whatever a compiler may raise
         found = None, one_line(error)
         if is_out_of_memory(error):
@@ -311,16 +284,3 @@ def _tried(device: torch.device) -> tuple[Any, str]:
         log.info("no kernels of our own on %s: %s", device, found[1])
     _FOUND[device] = found
     return found
-
-
-def _shortcut_is_right(kernel: Any, device: torch.device) -> bool:
-    x, minus_two = (torch.full((1, 16, 2, 2), value, device=device) for value in (1.0, -2.0))
-    weight, bias = torch.full((16, 16, 1, 1), 2.0, device=device), x.new_ones(16)
-    dtype = torch.get_autocast_dtype("cuda")
-    x, out, weight = (
-        tensor.to(dtype).contiguous(memory_format=torch.channels_last)
-        for tensor in (x, minus_two, weight)
-    )
-    with _current(device):
-        launch_shortcut(kernel, out, bias.to(dtype), 0.5, x, weight, bias.to(dtype))
-    return bool((out == -0.5 + 32 + 1).all())

@@ -3,14 +3,13 @@ them."""
 
 import importlib
 import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from dunrestore import models
-from dunrestore.models import convolution, normalisation, passes
+from dunrestore.models import convolution, edsr, hinet, launches, normalisation, passes, trial
 from dunrestore.models.car import CAR, CARConfig
 from dunrestore.models.edsr import EDSRConfig
 from dunrestore.models.hinet import HINet, HINetConfig
@@ -49,7 +48,7 @@ def on_gpu(monkeypatch):
 
     def with_kernels(kernels):
         monkeypatch.setattr(passes, "_kernels", lambda _: kernels)
-        for module in (passes, convolution, normalisation):
+        for module in (passes, convolution, edsr, hinet, normalisation):
             monkeypatch.setattr(module, "is_half_on_gpu", lambda _: not torch.is_grad_enabled())
         monkeypatch.setattr(torch, "get_autocast_dtype", lambda _: torch.bfloat16)
 
@@ -72,7 +71,7 @@ def test_bias_leaky_relu_and_addition_in_one_pass(kernels, dtype, shape):
     for (has_bias, slope, has_plus), expected in wanted.items():
         found = out.clone()
         given = (bias if has_bias else None, slope, plus if has_plus else None)
-        passes.launch_finish(kernels.finish, found, *given)
+        launches.launch_finish(kernels.finish, found, *given)
         torch.testing.assert_close(found.float(), expected, atol=DTYPES[dtype], rtol=1e-2)
 
 
@@ -103,18 +102,79 @@ def test_shortcuts_of_other_widths_are_pytorchs(kernels, monkeypatch, cin, cout)
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("off_by", [0, 1])
-def test_kernels_that_multiply_wrongly_are_not_used(kernels, monkeypatch, off_by):
-    launch = passes.launch_shortcut
+def test_gpus_that_triton_cannot_multiply_on_take_pytorchs_shortcut(kernels, monkeypatch):
+    monkeypatch.setattr(passes, "_kernels", lambda _: kernels)
+    monkeypatch.setattr(passes, "_multiplies", lambda _: False)
+    monkeypatch.setattr(passes, "launch_shortcut", None)
+    monkeypatch.setattr(passes, "launch_attended", None)
+    out, x = innermost(1, 16, 5, 7), innermost(1, 16, 5, 7)
+    weight, bias, own_bias = innermost(16, 16, 1, 1), torch.randn(16), torch.randn(16)
+    expected = F.leaky_relu(out + bias.view(-1, 1, 1), 0.2) + F.conv2d(x, weight, own_bias)
+    found = passes.with_shortcut(out, bias, 0.2, x, weight, own_bias)
+    torch.testing.assert_close(found, expected)
 
-    def wrong(kernel, out, *arguments):
-        launch(kernel, out, *arguments)
-        out[0, 3, 1, 1] += off_by
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("channels", [16, 64, 128, 24])
+def test_attention_and_the_joint_convolution_in_one_pass(kernels, monkeypatch, dtype, channels):
+    monkeypatch.setattr(passes, "_kernels", lambda _: kernels)
+    first, gate, features, plus = (innermost(2, channels, 9, 15, dtype=dtype) for _ in range(4))
+    first_bias, gate_bias, bias = (torch.randn(channels).to(dtype) for _ in range(3))
+    weight = (innermost(channels, channels, 1, 1) / channels**0.5).to(dtype)
+
+    def biased(x, own):
+        return x.float() + own.float().view(-1, 1, 1)
+
+    weighted = biased(first, first_bias) * torch.sigmoid(biased(gate, gate_bias)) + features.float()
+    expected = F.conv2d(weighted, weight.float()) + biased(plus, bias)
+    given = (first, first_bias, gate, gate_bias, features, weight, plus, bias)
+    found = passes.attended(*given)
+    torch.testing.assert_close(found.float(), expected, atol=2 * DTYPES[dtype], rtol=2e-2)
+    assert (found is plus) == (channels != 24)
+
+
+KERNEL_NAMES = ("finish", "shortcut", "attended", "reflect", "normalise")
+
+
+@pytest.mark.parametrize("name", [None, *KERNEL_NAMES])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_kernels_that_compute_wrongly_are_not_used(kernels, monkeypatch, name, dtype):
     monkeypatch.setattr(passes, "_FOUND", {})
-    monkeypatch.setattr(passes, "launch_shortcut", wrong)
+    monkeypatch.setattr(torch, "get_autocast_dtype", lambda _: dtype)
+    if name is not None:
+        launch = getattr(trial, f"launch_{name}")
+        of_result = {"attended": 7, "reflect": 2}.get(name, 1)
+
+        def wrong(*arguments):
+            launch(*arguments)
+            result = arguments[of_result]
+            result[:] = result.flip(2) if name == "reflect" else result.roll(1, 1)
+
+        monkeypatch.setattr(trial, f"launch_{name}", wrong)
     found = passes.why_without_kernels(torch.device("cpu", 2))
-    assert found == ("a kernel computes wrongly" if off_by else "")
+    assert found == ("" if name is None else f"{name} computes wrongly")
+
+
+def test_a_kernel_that_cannot_be_built_later_is_the_last_one(kernels, monkeypatch, caplog):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(passes, "_FOUND", {cpu: (kernels, "")})
+    out, bias = innermost(1, 16, 5, 7), torch.randn(16)
+
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(passes, "launch_finish", fails)
+    error = torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(torch.OutOfMemoryError):
+        passes.finish(out.clone(), bias)
+    assert passes.why_without_kernels(cpu) == ""
+    error = ValueError("out of resource: shared memory")
+    expected = out + bias.view(-1, 1, 1)
+    assert torch.equal(passes.finish(out.clone(), bias), expected)
+    assert "out of resource" in passes.why_without_kernels(cpu)
+    assert "no kernels of our own on cpu any more" in caplog.text
+    monkeypatch.setattr(passes, "launch_finish", None)  # would raise TypeError
+    assert torch.equal(passes.joined([(out, bias)]), expected)
 
 
 def test_results_are_joined_where_they_belong(kernels, monkeypatch):
@@ -131,7 +191,7 @@ def test_results_are_joined_where_they_belong(kernels, monkeypatch):
 def test_reflection_in_one_pass(kernels, pad, channels):
     x = innermost(2, channels, 5, 300)
     out = innermost(2, channels, 5 + 2 * pad, 300 + 2 * pad)
-    passes.launch_reflect(kernels.reflect, x, out, pad)
+    launches.launch_reflect(kernels.reflect, x, out, pad)
     assert torch.equal(out, F.pad(x, (pad,) * 4, mode="reflect"))
 
 
@@ -148,7 +208,7 @@ def test_half_instance_normalisation_in_two_passes(kernels, shape, window, offse
     normalised, plain = x.chunk(2, dim=1)
     expected = F.leaky_relu(torch.cat([norm(normalised), plain], dim=1), 0.2)
     weights = (norm.weight.data, norm.bias.data)
-    passes.launch_normalise(kernels, x, *weights, window, EPS, 0.2)
+    launches.launch_normalise(kernels, x, *weights, window, EPS, 0.2)
     close = 1e-5 if offset == 0 else 1e-3
     torch.testing.assert_close(x, expected.detach(), atol=close, rtol=close)
 
@@ -189,18 +249,14 @@ def test_a_gpu_whose_memory_is_full_is_asked_again(monkeypatch):
     errors = [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("no C compiler"), None]
     monkeypatch.setattr(passes, "_FOUND", {})
 
-    def ones(*_, **__):
+    def tried(*_):
         if error := errors[0]:
             raise error
-        return torch.full((1, 1, 2, 2), 2.0)
+        return []
 
-    monkeypatch.setattr(torch, "ones", ones)
-    monkeypatch.setattr(passes, "launch_finish", lambda *_: None)
-    monkeypatch.setattr(passes, "_shortcut_is_right", lambda *_: True)
+    monkeypatch.setattr(passes, "wrong_ones", tried)
     # Whether Triton is here or not.
-    monkeypatch.setattr(
-        models, "kernels", SimpleNamespace(finish=None, shortcut=None), raising=False
-    )
+    monkeypatch.setattr(models, "kernels", None, raising=False)
     cpu, other = torch.device("cpu", 0), torch.device("cpu", 1)
     assert "out of memory" in passes.why_without_kernels(cpu)
     del errors[0]
@@ -226,6 +282,7 @@ def test_kernels_compile_for_a_gpu_that_is_not_here():
             "has_plus": True,
         },
         "shortcut": {"cin": 128, "cout": 64, "rows": 128, "deep": 64, "widened": False},
+        "attended": {"channels": 64, "rows": 128, "widened": False},
         "reflect": {"pad": 1, "channels": 128},
         "window_sums": {"side": 12, "channels": 128, "counted": 64},
         "normalise": {"side_rows": 12, "side_columns": 12, "channels": 128, "counted": 64},
@@ -235,6 +292,7 @@ def test_kernels_compile_for_a_gpu_that_is_not_here():
     types |= {"bias": "*bf16", "count": "i32", "rows": "i32", "columns": "i32"}
     types |= {"x": "*bf16", "matrix": "*bf16", "own_bias": "*bf16", "pixels": "i32"}
     types |= {"slope": "fp32", "eps": "fp32"}
+    types |= dict.fromkeys(("gate", "features", "gate_bias", "out_bias"), "*bf16")
     for name, known in constants.items():
         kernel = getattr(kernels, name)
         known |= {"block": 2048} if "block" in kernel.arg_names else {}
