@@ -84,14 +84,21 @@ def count_colours(x: Tensor, likely: Tensor, part: Part) -> Tensor:
     down, across = _cells(height), _cells(width)
     row = torch.arange(rows.start, rows.stop, device=lost.device) + part.top
     column = torch.arange(columns.start, columns.stop, device=lost.device) + part.left
-    cell = (row * down // height)[:, None] * across + column * across // width
+    # Products count exactly: a float64 holds whole numbers up to 2**53.
+    certain = _in_each(row * down // height, down) @ is_certain
+    certain = certain @ _in_each(column * across // width, across).T
     return torch.cat(
         [
             _sums(colours, (lost * is_certain).flatten(), FINE**3),
             _sums(colours, (255 - lost).flatten(), FINE**3),
-            _sums(cell.flatten(), is_certain.flatten(), down * across),
+            certain.flatten(),
         ]
     )
+
+
+def _in_each(cell: Tensor, number: int) -> Tensor:
+    """(number, n) float64, 1 where a line's cell (n,) is that of the row."""
+    return (torch.arange(number, device=cell.device)[:, None] == cell).double()
 
 
 def _sums(bins: Tensor, values: Tensor, number: int) -> Tensor:
