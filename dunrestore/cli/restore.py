@@ -66,6 +66,7 @@ def restore(
     from dunrestore.cli.progress import RestoreProgress
     from dunrestore.models.devices import choose_devices
     from dunrestore.provenance.checksums import NAME as LIST
+    from dunrestore.provenance.checksums import read as read_checksums
     from dunrestore.restoration.batch.at_once import files_at_once
     from dunrestore.restoration.batch.existing import refuse_existing
     from dunrestore.restoration.batch.jobs import extension_of, output_folder, plan_jobs
@@ -118,6 +119,8 @@ def restore(
         refuse_report(report, planned, log_file)
     if policy == "abort" and not dry_run:
         refuse_existing(planned, file_options, *([folder / LIST] if checksums and folder else []))
+    if checksums and folder is not None:
+        read_checksums(folder)  # something else of that name is refused now
     with DownloadBar(model, enabled=not (quiet or no_progress)) as bar:
         loaded = load(model, cache_dir=cache_dir, offline=offline, progress=bar)
     if dry_run:

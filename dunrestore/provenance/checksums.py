@@ -13,16 +13,31 @@ _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 _ESCAPES = {"%": "%25", "\n": "%0A", "\r": "%0D"}
 
 
-def write(folder: Path, files: Iterable[Path]) -> Path:
-    """Write the hashes of ``files``, which lie in ``folder`` or below it.
+def update(folder: Path, made: Iterable[Path], there: Iterable[Path] = ()) -> Path:
+    """Write or bring up to date the list of a folder's hashes; other lines stay as they are.
+
+    Args:
+        folder: where the list lies.
+        made: files in it or below it whose hashes are taken, or whose lines go if they are gone.
+        there: files that were not made now: only those are hashed that have no line yet, so that
+            what has changed since does not pass for what was made.
 
     Raises:
+        InputError: if there is something else of that name.
         FileAccessError: if a file cannot be read, or the list not written.
     """
-    names = {file.relative_to(folder).as_posix(): file for file in files}
-    lines = [f"{sha256_of(names[name])}  {_escaped(name)}\n" for name in sorted(names)]
+    listed = read(folder)
+    for file in made:
+        name = file.relative_to(folder).as_posix()
+        listed.pop(name, None)
+        if file.exists():
+            listed[name] = sha256_of(file)
+    for file in there:
+        name = file.relative_to(folder).as_posix()
+        if name not in listed and file.exists():
+            listed[name] = sha256_of(file)
     path = folder / NAME
-    write_text(path, "".join(lines))
+    write_text(path, "".join(f"{listed[name]}  {_escaped(name)}\n" for name in sorted(listed)))
     return path
 
 

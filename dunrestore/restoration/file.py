@@ -20,7 +20,7 @@ from dunrestore.restoration.large import restore_large, streams
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import restore_pages
 from dunrestore.restoration.recording import Work
-from dunrestore.restoration.source import ALL_BESIDE, FileOptions, Opened
+from dunrestore.restoration.source import FileOptions, Opened
 from dunrestore.storage.atomic import remove
 
 
@@ -185,8 +185,3 @@ def _write_beside(
     # A record is known by its name; maps and events may be somebody else's.
     for path in {record.path_of(target), *opened.outdated}.difference(written):
         remove(path)
-
-
-def files_of(target: Path) -> list[Path]:
-    """An output and what lies beside it: record, change map, PREMIS event."""
-    return [target, *(path for path in ALL_BESIDE.files_beside(target) if path.exists())]

@@ -90,8 +90,21 @@ def folder(tmp_path):
     for name in NAMES:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
-    checksums.write(tmp_path, [tmp_path / name for name in NAMES])
+    checksums.update(tmp_path, [tmp_path / name for name in NAMES])
     return tmp_path
+
+
+def test_lines_of_what_was_not_made_now_stay_as_they_are(folder):
+    before = checksums.read(folder)
+    made, gone, changed, new = (folder / name for name in ("plain.png", *NAMES[1:3], "new.png"))
+    gone.unlink()
+    for path in (made, changed, new):
+        path.write_bytes(b"other")
+    checksums.update(folder, [made, gone], [changed, new])
+    other = hashlib.sha256(b"other").hexdigest()
+    expected = before | {"plain.png": other, "new.png": other}
+    del expected[NAMES[1]]
+    assert checksums.read(folder) == expected
 
 
 def test_checksums_name_every_file(folder):
@@ -103,7 +116,7 @@ def test_checksums_name_every_file(folder):
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs sha256sum")
 def test_sha256sum_reads_them(tmp_path):
     (tmp_path / "a b.png").write_bytes(b"x")
-    checksums.write(tmp_path, [tmp_path / "a b.png"])
+    checksums.update(tmp_path, [tmp_path / "a b.png"])
     command = ["sha256sum", "--check", "--strict", checksums.NAME]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout == "a b.png: OK\n"

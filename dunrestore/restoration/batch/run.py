@@ -24,12 +24,12 @@ from dunrestore.provenance.traces import KnownOutputs
 from dunrestore.restoration.batch.existing import Policy, Wanted, decide
 from dunrestore.restoration.batch.folder import claimed, clear_unfinished
 from dunrestore.restoration.batch.stages import Clock, Step, Stopped
-from dunrestore.restoration.file import FileResult, files_of, restore_opened, write_file
+from dunrestore.restoration.file import FileResult, restore_opened, write_file
 from dunrestore.restoration.large import streams
 from dunrestore.restoration.observer import Advance, Observer, Relay
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.recording import Work, wanted_options
-from dunrestore.restoration.source import FileOptions, Job, Opened, open_file
+from dunrestore.restoration.source import ALL_BESIDE, FileOptions, Job, Opened, open_file
 from dunrestore.storage.hashing import sha256_of
 
 
@@ -180,17 +180,19 @@ class Run:
         self._note("end", stopped=self.stop.is_set())
 
     def write_checksums(self, outcomes: Sequence[Outcome]) -> Path:
-        """Write ``manifest-sha256.txt``: the hashes of all outputs and of what lies beside them.
+        """Write into ``manifest-sha256.txt`` the hashes of outputs and of what lies beside them.
 
         Raises:
+            InputError: if there is something else of that name.
             FileAccessError: if a file cannot be read, or the list not written.
         """
         assert self.folder is not None
-        found: list[Path] = []
+        made, there = list[Path](), list[Path]()
         for outcome in outcomes:
             if outcome.error is None:
-                found += files_of(outcome.job.target)
-        return checksums.write(self.folder, found)
+                files = made if outcome.status == "restored" else there
+                files += [outcome.job.target, *ALL_BESIDE.files_beside(outcome.job.target)]
+        return checksums.update(self.folder, made, there)
 
     def _fill(self, reading: deque[_InHand], todo: Iterator[Job]) -> None:
         most = self.batch.ahead + self.batch.at_once

@@ -16,7 +16,7 @@ from PIL import Image
 
 from dunrestore.cli.app import run
 from dunrestore.errors import ExitCode
-from dunrestore.provenance import manifest, record
+from dunrestore.provenance import checksums, manifest, record
 from dunrestore.restoration import file as file_module
 from dunrestore.restoration.batch import at_once
 from dunrestore.restoration.batch import run as run_module
@@ -177,7 +177,27 @@ def test_a_list_of_hashes_is_not_replaced_unasked(scans, tmp_path, capsys):
     assert restore(scans, out, "--checksums") == ExitCode.FILE_ACCESS
     assert "manifest-sha256.txt: this file exists already" in capsys.readouterr().err
     assert everything(out) == {"manifest-sha256.txt": b"precious"}
-    assert restore(scans, out, "--checksums", "--existing", "skip") == ExitCode.OK
+    assert restore(scans, out, "--checksums", "--existing", "skip") == ExitCode.INPUT
+    assert "manifest-sha256.txt: this is no list of hashes" in capsys.readouterr().err
+    assert everything(out) == {"manifest-sha256.txt": b"precious"}
+
+
+def test_a_list_of_hashes_is_kept_up_to_date(scans, tmp_path):
+    out = tmp_path / "out"
+    some = ("--checksums", "--existing", "skip", "--change-map")
+    assert restore(scans, out, *some, "--include", "a.png") == ExitCode.OK
+    first = checksums.read(out)
+    assert set(first) == {"a.png", "a.png.changes.png", "a.png.dunrestore.json"}
+    (out / "a.png.changes.png").write_bytes(b"forged")
+    assert restore(scans, out, *some) == ExitCode.OK
+    later = checksums.read(out)
+    assert first.items() <= later.items()
+    assert len(later) == 3 * len(NAMES)
+    assert run(["verify", str(out)]) == ExitCode.OUTPUT_CHECK
+    again = ("--checksums", "--overwrite", "--include", "a.png")
+    assert restore(scans, out, *again) == ExitCode.OK
+    assert set(later) - set(checksums.read(out)) == {"a.png.changes.png"}
+    assert run(["verify", str(out)]) == ExitCode.OK
 
 
 @pytest.mark.parametrize("sidecar", ["--sidecar", "--no-sidecar"])
