@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 _LONGEST = 255
@@ -18,5 +19,5 @@ def beside(output: Path, suffix: str) -> Path:
     if len(name) + len(suffix) <= _LONGEST:
         return output.with_name(output.name + suffix)
     mark = f"~{hashlib.sha256(name).hexdigest()[:12]}"
-    short = name[: _LONGEST - len(mark) - len(suffix)].decode("utf-8", "ignore")
+    short = name[: _LONGEST - len(mark) - len(suffix)].decode(sys.getfilesystemencoding(), "ignore")
     return output.with_name(short + mark + suffix)

@@ -57,6 +57,15 @@ class FileOptions:
         events = [premis.path_of(target)] if self.premis else []
         return [record.path_of(target), *maps, *events]
 
+    def lacks(self, target: Path) -> bool:
+        """Whether something that is wanted beside an output is not there."""
+        maps = [change_map.path_of(target, pages) for pages in (1, 2)]
+        return (
+            (self.sidecar and not record.path_of(target).exists())
+            or (self.change_map and not any(path.exists() for path in maps))
+            or (self.premis and not premis.path_of(target).exists())
+        )
+
 
 ALL_BESIDE = FileOptions(change_map=True, premis=True)
 """With everything that can lie beside an output."""

@@ -1,9 +1,11 @@
 import hashlib
 import json
+import os
 import resource
 import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -150,6 +152,21 @@ def test_folders_without_records_are_nothing_to_do(tmp_path):
         list(verify(tmp_path))
     with pytest.raises(DunrestoreError, match="no such folder"):
         list(verify(tmp_path / "none"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names are Unicode there")
+def test_long_names_are_cut_where_names_are_no_unicode():
+    code = (
+        "import os, pathlib; from dunrestore.provenance.beside import beside\n"
+        "name = os.fsdecode((b'\\xe6' * 240 + b'.png')\n"
+        "print(len(os.fsencode(beside(pathlib.Path(name), '.dunrestore.json').name)) <= 255)"
+    )
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **plain}
+    )
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_names_as_long_as_can_be_get_a_record_of_their_own(tmp_path):

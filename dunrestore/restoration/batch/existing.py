@@ -115,7 +115,8 @@ def decide(
     if traces is None:
         raise _refused(job.target, "this output exists and has no record")
     if present == traces.output_sha256:
-        if traces.of_the_same(input_sha256, wanted.model_sha256, wanted.options_sha256):
+        same = traces.of_the_same(input_sha256, wanted.model_sha256, wanted.options_sha256)
+        if same and not file_options.lacks(job.target):
             return Decision(skip=True)
         return replacing
     if present == traces.replaces_sha256:  # a run died between the record and the rename

@@ -182,6 +182,21 @@ def test_a_list_of_hashes_is_not_replaced_unasked(scans, tmp_path, capsys):
     assert everything(out) == {"manifest-sha256.txt": b"precious"}
 
 
+@pytest.mark.parametrize("more", ["--change-map", "--premis", "--sidecar"])
+def test_an_output_that_lacks_what_is_asked_for_is_made_again(scans, tmp_path, capsys, more):
+    out = tmp_path / "out"
+    skip = ("--existing", "skip", "--include", "a.png")
+    assert restore(scans, out, *skip) == ExitCode.OK
+    there = {path.name for path in out.iterdir()}
+    if more == "--sidecar":
+        record.path_of(out / "a.png").unlink()
+    assert restore(scans, out, *skip, more) == ExitCode.OK
+    assert "is there already" not in capsys.readouterr().err
+    assert len({path.name for path in out.iterdir()}) == len(there) + (more != "--sidecar")
+    assert restore(scans, out, *skip, more) == ExitCode.OK
+    assert "is there already" in capsys.readouterr().err
+
+
 def test_a_list_of_hashes_is_kept_up_to_date(scans, tmp_path):
     out = tmp_path / "out"
     some = ("--checksums", "--existing", "skip", "--change-map")
