@@ -158,7 +158,7 @@ def test_folders_without_records_are_nothing_to_do(tmp_path):
 def test_long_names_are_cut_where_names_are_no_unicode():
     code = (
         "import os, pathlib; from dunrestore.provenance.beside import beside\n"
-        "name = os.fsdecode(b'\\xe6' * 240 + b'.png')\n"
+        "name = os.fsdecode(b'\\xe6\\x97\\xa5' * 80 + b'.png')\n"
         "print(len(os.fsencode(beside(pathlib.Path(name), '.dunrestore.json').name)) <= 255)"
     )
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
