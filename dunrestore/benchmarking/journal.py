@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from dunrestore.benchmarking.results import Row
 from dunrestore.errors import FileAccessError, file_access_error
+from dunrestore.provenance.record import to_json
 
 NAME = "rows.jsonl"
 
@@ -59,11 +60,12 @@ class Journal:
             raise file_access_error(error, folder) from error
 
     def _read(self) -> None:
-        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:  # the last line was cut off by a crash
-            self.path.write_text(whole, encoding="utf-8")
-        for line in whole.splitlines():
+        content = self.path.read_bytes() if self.path.exists() else b""
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole != content:  # the last line was cut off by a crash
+            os.truncate(self.path, len(whole))
+        # Not splitlines: names may hold separators that only Unicode knows.
+        for line in whole.decode("utf-8").split("\n")[:-1]:
             entry = json.loads(line)
             key = entry.pop("key")
             self.rows[key] = Row(**entry)
@@ -73,7 +75,7 @@ class Journal:
         if row.error is not None:
             return
         self.rows[key] = row
-        line = json.dumps({"key": key, **asdict(row)}, ensure_ascii=False) + "\n"
+        line = to_json({"key": key, **asdict(row)}) + "\n"
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(line)
@@ -89,4 +91,4 @@ class Journal:
 
 def plain(values: Mapping[str, Any]) -> str:
     """JSON as the files of a benchmark hold it: indented, sorted nowhere, no NaN."""
-    return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return to_json(values, indent=1, allow_nan=False) + "\n"

@@ -212,9 +212,15 @@ def software() -> dict[str, str]:
     return found
 
 
-def to_json(value: Mapping[str, Any] | Sequence[Any], *, indent: int | None = None) -> str:
-    """JSON that keeps letters readable, and file names that are no valid Unicode escaped."""
-    readable = json.dumps(value, ensure_ascii=False, indent=indent)
+def to_json(
+    value: Mapping[str, Any] | Sequence[Any], *, indent: int | None = None, allow_nan: bool = True
+) -> str:
+    """JSON that keeps letters readable, and file names that are no valid Unicode escaped.
+
+    Raises:
+        ValueError: if it holds a NaN or an infinity that ``allow_nan`` forbids.
+    """
+    readable = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=allow_nan)
     try:
         readable.encode("utf-8")
     except UnicodeEncodeError:
