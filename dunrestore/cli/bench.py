@@ -172,10 +172,11 @@ def _report(outcome: "Outcome", output: Path | None, *, as_json: bool, quiet: bo
     from dunrestore.errors import ExitCode
 
     for line in outcome.results.left_out:
-        console.say(f"left out: {line}")
+        console.say(console.one_line(f"left out: {line}"))
     for row in outcome.results.rows:
         if row.error is not None:
-            console.say(f"error: {row.image}, {row.block}, {row.method}: {row.error}")
+            shown = console.one_line(f"{row.image}, {row.block}, {row.method}: {row.error}")
+            console.say(f"error: {shown}")
     if as_json:
         console.print_json(as_dict(outcome.results, outcome.findings))
     else:

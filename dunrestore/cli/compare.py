@@ -57,7 +57,7 @@ def compare(
         if as_json:
             console.print_json(_as_json(one))
     for line in pairing.left_out:
-        console.say(f"left out: {line}")
+        console.say(console.one_line(f"left out: {line}"))
     if not as_json and any(one.error is None for one in compared):
         _show(compared)
     failed = [one.error for one in compared if one.error is not None]

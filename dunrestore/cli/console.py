@@ -73,6 +73,11 @@ def say(message: str) -> None:
     messages.print(message, markup=False)
 
 
+def one_line(text: str) -> str:
+    """Text with file names, which may hold line breaks and bytes that are no text."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def print_json(value: Any) -> None:
     """One JSON value on one line on stdout.
 

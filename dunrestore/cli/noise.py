@@ -184,7 +184,8 @@ def noise(
         if as_json:
             console.print_json(said)
         elif not quiet and said["status"] == "done":
-            console.say(f"{job.source} -> {job.target}: {said['damaged_percent']:.2f} % damaged")
+            moved = console.one_line(f"{job.source} -> {job.target}")
+            console.say(f"{moved}: {said['damaged_percent']:.2f} % damaged")
     if any(codes):
         raise typer.Exit(codes[0] if len(codes) == 1 else ExitCode.PARTIAL)
 

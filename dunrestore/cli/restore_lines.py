@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def as_line(outcome: "Outcome") -> str:
     """One picture that did not fail, for people."""
     job, result = outcome.job, outcome.result
-    moved = one_line(f"{job.source} -> {job.target}")
+    moved = console.one_line(f"{job.source} -> {job.target}")
     if result is None:
         return f"{moved}: is there already"
     warned = "".join(f"; {warning}" for warning in result.warnings)
@@ -25,11 +25,6 @@ def as_line(outcome: "Outcome") -> str:
         f"{moved}: {result.changed_percent:.2f} % of the pixels changed,"
         f" {outcome.seconds:.1f} s{warned}"
     )
-
-
-def one_line(text: str) -> str:
-    """Text with file names, which may hold line breaks and bytes that are no text."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def as_json(outcome: "Outcome") -> dict[str, Any]:
@@ -96,7 +91,7 @@ def print_plan(
             )
         else:
             console.data.print(
-                one_line(f"{one.plan}: {one.job.source} -> {one.job.target} ({size})"),
+                console.one_line(f"{one.plan}: {one.job.source} -> {one.job.target} ({size})"),
                 markup=False,
             )
     about = estimate(planned, model, options)

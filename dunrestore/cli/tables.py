@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from dunrestore.cli.console import one_line
+
 if TYPE_CHECKING:
-    from dunrestore.benchmarking.tables import Table
+    from dunrestore.benchmarking.tables import Cell, Table
 
 _wide = Console(highlight=False, width=240)
 """Figures are never cut: off a terminal, and on a narrow one, tables take what they need."""
@@ -27,7 +29,11 @@ def show(table: "Table", *, text_columns: Sequence[int] = (0,)) -> None:
         justify = "left" if index in text_columns else "right"
         shown.add_column(Text(column), justify=justify, no_wrap=True)
     for row in table.rows:
-        shown.add_row(*(Text(cell.text, style="bold" if cell.leading else "") for cell in row))
+        shown.add_row(*(_text(cell) for cell in row))
     _wide.print(shown)
     if table.note:
         _wide.print(table.note, markup=False)
+
+
+def _text(cell: "Cell") -> Text:
+    return Text(one_line(cell.text), style="bold" if cell.leading else "")

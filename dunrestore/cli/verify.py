@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from dunrestore.cli import console
-from dunrestore.cli.restore_lines import one_line
 from dunrestore.errors import ExitCode
 
 
@@ -34,10 +33,10 @@ def verify(
         if checked.verdict == "ok":
             good += 1
             if verbose:
-                console.say(one_line(f"{checked.path}: ok"))
+                console.say(console.one_line(f"{checked.path}: ok"))
         else:
             bad += 1
-            shown = one_line(f"{checked.path}: {checked.verdict}: {checked.explanation}")
+            shown = console.one_line(f"{checked.path}: {checked.verdict}: {checked.explanation}")
             console.say(f"error: {shown}")
     if not quiet:
         console.say(f"{good} checks passed, {bad} failed")

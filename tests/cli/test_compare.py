@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -171,3 +172,21 @@ def test_the_table_has_every_picture_mean_and_median(folders, capsys):
     assert "n/a" in out
     assert err.count("\n") == 1
     assert "dunrestore models pull lpips-alexnet" in err
+
+
+def test_names_that_are_no_text_take_one_line_each(folders, capsys):
+    restored, truth = folders
+    (restored / "lonely\npage.png").write_bytes(b"")
+    name = os.fsdecode(b"\xff\n")
+    try:
+        (restored / "a-restored.tif").rename(restored / f"{name}-restored.tif")
+        (truth / "a.png").rename(truth / f"{name}.png")
+    except OSError as error:
+        pytest.skip(f"this file system has no such names: {error}")
+    given = ("compare", str(restored), str(truth), "--suffix", "-restored", "--no-lpips")
+    assert run(given) == 10
+    out, err = capsys.readouterr()
+    shown = [line.split()[0] for line in out.splitlines() if line.split()]
+    assert shown[2:] == ["c", "sub/b", r"\udcff\n", "mean", "median"]
+    assert err.count("\n") == 1
+    assert r"lonely\npage.png: no picture of that name" in err

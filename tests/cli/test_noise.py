@@ -227,3 +227,11 @@ def test_of_several_files_that_all_failed_a_part_failed(tmp_path):
     command = ("-o", tmp_path / "out", "--damage", "flakes")
     assert noise(tmp_path / "a.png", tmp_path / "b.png", *command) == 10
     assert noise(tmp_path / "a.png", *command) == 3
+
+
+def test_a_name_with_a_line_break_is_said_on_one_line(mural, tmp_path, capsys):
+    mural = mural.rename(tmp_path / "two\nlines.png")
+    assert noise(mural, "-o", tmp_path / "out.png", "--gaussian", 8) == 0
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert r"two\nlines.png -> " in said
