@@ -104,6 +104,9 @@ def test_a_broken_picture_costs_itself_alone(folders, capsys):
         (["{r}/a-restored.tif", "{t}"], 3, "cannot be compared with a folder"),
         (["{r}", "{t}"], 6, "no name occurs in both"),
         (["{r}/a-restored.tif", "{t}/a.png", "--mask", "{t}/missing.png"], 3, "no such file"),
+        (["{r}/a-restored.tif", "{t}/a.png", "--mask", "{t}"], 2, "does not do for one picture"),
+        (["{r}", "{t}", "--mask", "{t}/a.png"], 2, "one mask does not do for a folder"),
+        (["{t}", "{t}", "--mask", "{r}"], 6, "no mask in"),
     ],
 )
 def test_errors_are_one_line(folders, capsys, arguments, code, message):
@@ -155,6 +158,25 @@ def test_a_mask_adds_the_parts(folders, tmp_path, capsys):
     Image.fromarray(mask[:9]).save(tmp_path / "mask.png")
     assert compared(*given) == 3
     assert "the mask has 30x9 pixels" in capsys.readouterr().err
+
+
+def test_pictures_without_a_mask_are_named_and_left_out(folders, tmp_path, capsys):
+    restored, truth = folders
+    mask = np.zeros((24, 30), dtype=np.uint8)
+    mask[5:15, 5:15] = 255
+    (tmp_path / "masks/sub").mkdir(parents=True)
+    for name in ("sub/b", "of nothing"):
+        Image.fromarray(mask).save(tmp_path / f"masks/{name}.png")
+    given = (restored, truth, "--suffix", "-restored", "--mask", tmp_path / "masks")
+    assert compared(*given) == 10
+    (found,), err = lines(capsys)
+    assert found["picture"] == "sub/b"
+    assert found["psnr_inside"] is not None
+    assert [line.split(": ")[1] for line in err.splitlines()] == [
+        str(truth / "a.png"),
+        str(truth / "c.png"),
+    ]
+    assert f"no mask of that name in {tmp_path / 'masks'}" in err
 
 
 def test_the_table_has_every_picture_mean_and_median(folders, capsys):
