@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dunrestore.datasets.pictures import Checked
+from dunrestore.errors import InputError, file_access_error
 
 SOURCES = "sources.csv"
 
@@ -16,6 +17,10 @@ def describe(folder: Path, pictures: Sequence[Checked]) -> dict[str, Any]:
 
     Licences come from a ``sources.csv`` in the folder or beside it, with the columns ``file`` and
     ``licence``; the file is named relative to where the table lies.
+
+    Raises:
+        InputError: if that table is none.
+        FileAccessError: if it cannot be opened.
     """
     licences = _licences(folder)
     rows = [
@@ -34,10 +39,23 @@ def _licences(folder: Path) -> dict[Path, str]:
     for place in (folder, folder.parent):
         table = place / SOURCES
         if table.is_file():
-            with table.open(encoding="utf-8-sig", newline="") as file:
-                return {
-                    (place / row["file"]).resolve(): row["licence"]
-                    for row in csv.DictReader(file)
-                    if row.get("file") and row.get("licence")
-                }
+            try:
+                return _read(table)
+            except OSError as error:
+                raise file_access_error(error, table) from error
+            except (ValueError, csv.Error) as error:  # a UnicodeDecodeError is a ValueError
+                raise InputError(
+                    f"it cannot be read as a table ({error})",
+                    path=table,
+                    next_step="save it as comma-separated values in UTF-8",
+                ) from error
     return {}
+
+
+def _read(table: Path) -> dict[Path, str]:
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        return {
+            (table.parent / row["file"]).resolve(): row["licence"]
+            for row in csv.DictReader(file)
+            if row.get("file") and row.get("licence")
+        }

@@ -105,3 +105,13 @@ def test_the_description_names_hashes_and_licences(tmp_path):
     assert [f["name"] for f in described["files"]] == ["wall-0", "wall-1"]
     assert all(len(f["sha256"]) == 64 for f in described["files"])
     assert describe(folder, checked(folder)[::-1]) == described
+
+
+@pytest.mark.parametrize("table", ["file,licence\nä.png,CC0\n".encode("latin-1"), b"a" * 200_000])
+def test_a_table_of_licences_that_is_none_is_named(tmp_path, table):
+    clean_folder(tmp_path, 1)
+    (tmp_path / "sources.csv").write_bytes(table)
+    with pytest.raises(InputError, match="cannot be read as a table") as raised:
+        describe(tmp_path, checked(tmp_path))
+    assert raised.value.path == str(tmp_path / "sources.csv")
+    assert "UTF-8" in raised.value.next_step
