@@ -185,7 +185,8 @@ def noise(
             console.print_json(said)
         elif not quiet and said["status"] == "done":
             moved = console.one_line(f"{job.source} -> {job.target}")
-            console.say(f"{moved}: {said['damaged_percent']:.2f} % damaged")
+            warned = "".join(f"; {warning}" for warning in said["warnings"])
+            console.say(f"{moved}: {said['damaged_percent']:.2f} % damaged{warned}")
     if any(codes):
         raise typer.Exit(codes[0] if len(codes) == 1 else ExitCode.PARTIAL)
 

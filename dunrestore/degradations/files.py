@@ -11,7 +11,7 @@ from dunrestore.degradations.pages import degrade_page
 from dunrestore.degradations.recipes import Recipe
 from dunrestore.degradations.seeds import generator_for
 from dunrestore.errors import file_access_error
-from dunrestore.imaging.files import format_of, read, write
+from dunrestore.imaging.files import Written, cannot_hold, format_of, read, write
 from dunrestore.imaging.picture import Document, Encoding, Format, Picture
 from dunrestore.storage.hashing import sha256_of
 
@@ -20,17 +20,26 @@ from dunrestore.storage.hashing import sha256_of
 class DegradedFile:
     """What was written."""
 
-    output: Path
+    written: Written
+    """The output, and what its format could not hold."""
     mask: Path | None
     damaged: float
     """Share of the pixels, 0 to 1; noise and JPEG do not count."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What somebody should look at."""
+        lost = self.written.lost
+        return (cannot_hold(self.written.format, lost),) if lost else ()
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
-            "output": str(self.output),
+            "output": str(self.written.path),
             "mask": None if self.mask is None else str(self.mask),
             "damaged_percent": round(100 * self.damaged, 3),
+            "lost_metadata": list(self.written.lost),
+            "warnings": list(self.warnings),
         }
 
 
@@ -74,10 +83,10 @@ def degrade_file(
     _make_folder(target.parent)
     pages = tuple(page for page, _ in done)
     kind = image_format or format_of(target)
-    write(replace(document, pages=pages), target, format=kind, overwrite=overwrite)
+    written = write(replace(document, pages=pages), target, format=kind, overwrite=overwrite)
     if mask is not None:
         mask = _write_mask([m for _, m in done], mask, overwrite)
-    return DegradedFile(target, mask, float(np.mean([m.mean() for _, m in done])))
+    return DegradedFile(written, mask, float(np.mean([m.mean() for _, m in done])))
 
 
 def mask_paths(path: Path) -> tuple[Path, Path]:

@@ -249,6 +249,11 @@ def write(
     return Written(path, kind, tuple(dict.fromkeys(lost)), notes)
 
 
+def cannot_hold(kind: Format, lost: Sequence[str]) -> str:
+    """What people are told of what a format could not hold (``Written.lost``)."""
+    return f"{kind} cannot hold {', '.join(lost)}"
+
+
 def _plain(picture: Picture, kind: Format) -> tuple[Picture, list[str]]:
     """A palette as RGB and a negative as a positive where the format holds none, and what is lost.
 

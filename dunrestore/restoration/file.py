@@ -166,7 +166,7 @@ def write_file(
 def _refuse_losses(work: Work, lost: tuple[str, ...]) -> None:
     if lost and work.file_options.strict:
         raise OutputCheckError(
-            f"{work.opened.image_format} cannot hold {', '.join(lost)}",
+            files.cannot_hold(work.opened.image_format, lost),
             path=work.opened.job.target,
             next_step="choose another --format, or drop --strict",
         )

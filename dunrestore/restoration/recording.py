@@ -250,7 +250,7 @@ def _warnings(work: Work, pages: Sequence[PageChanges], finished: Finished) -> t
         held = NAMES[opened.document.format]
         found.append(f"the source is a {held}; written as {NAMES[opened.image_format]} by its name")
     if finished.lost:
-        found.append(f"{work.opened.image_format} cannot hold {', '.join(finished.lost)}")
+        found.append(files.cannot_hold(work.opened.image_format, finished.lost))
     drifts = [page.drift for page in pages if page.drift is not None]
     touched = max((one.differing_percent for one in drifts), default=0.0)
     if work.opened.image_format == "jpeg" and any(page.changed_pixels for page in pages):

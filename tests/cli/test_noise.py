@@ -235,3 +235,20 @@ def test_a_name_with_a_line_break_is_said_on_one_line(mural, tmp_path, capsys):
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert r"two\nlines.png -> " in said
+
+
+def test_what_the_outputs_format_loses_is_said(tmp_path, capsys):
+    source, out = tmp_path / "three.tif", tmp_path / "out.jpg"
+    deep = np.full((3, 24, 32, 4), 30001, np.uint16)
+    tifffile.imwrite(source, deep, photometric="rgb", extrasamples=["unassalpha"])
+    assert noise(source, "-o", out, "--gaussian", 8) == 0
+    lost = ["further pages", "alpha", "16 bits a sample (written with 8)"]
+    lost += ["samples exactly (JPEG)"]
+    said = capsys.readouterr().err
+    assert said.endswith(f"; jpeg cannot hold {', '.join(lost)}\n")
+    assert noise(source, "-o", out, "--gaussian", 8, "--overwrite", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["lost_metadata"] == lost
+    assert told["warnings"] == [f"jpeg cannot hold {', '.join(lost)}"]
+    assert noise(source, "-o", tmp_path / "out.tif", "--gaussian", 8) == 0
+    assert "cannot hold" not in capsys.readouterr().err
