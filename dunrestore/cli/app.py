@@ -12,7 +12,6 @@ from typer.core import TyperGroup
 from dunrestore import __version__
 from dunrestore.cli import bench, compare, console, doctor, models, noise, restore, train, verify
 from dunrestore.cli.interrupts import noting
-from dunrestore.cli.restore_lines import error_as_json
 from dunrestore.errors import (
     DunrestoreError,
     ExitCode,
@@ -101,7 +100,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             shown = _explained(error)
             if "--json" in (sys.argv[1:] if arguments is None else arguments):
                 with suppress(FileAccessError):  # nobody reads it
-                    console.print_json({"status": "failed", **error_as_json(shown)})
+                    console.print_json(console.error_as_json(shown))
             return _report(str(shown), shown.exit_code)
     return ExitCode.OK
 

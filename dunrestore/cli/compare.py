@@ -92,7 +92,6 @@ def _show(compared: list["Compared"]) -> None:
 
 
 def _as_json(one: "Compared") -> dict[str, object]:
-    described: dict[str, object] = {"picture": one.name, **one.values}
     if one.error is not None:
-        described |= {"error": str(one.error), "exit_code": int(one.error.exit_code)}
-    return described
+        return {"picture": one.name, **console.error_as_json(one.error)}
+    return {"picture": one.name, "status": "done", **one.values}

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from dunrestore.errors import UsageError, file_access_error
+from dunrestore.errors import DunrestoreError, UsageError, file_access_error
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 """Messages, progress bars and logs."""
@@ -76,6 +76,17 @@ def say(message: str) -> None:
 def one_line(text: str) -> str:
     """Text with file names, which may hold line breaks and bytes that are no text."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def error_as_json(error: DunrestoreError) -> dict[str, Any]:
+    """What went wrong, for programs: the keys that ``docs/exit-codes.md`` promises."""
+    return {
+        "status": "failed",
+        "error": str(error),
+        "cause": error.cause,
+        "next_step": error.next_step,
+        "exit_code": int(error.exit_code),
+    }
 
 
 def print_json(value: Any) -> None:

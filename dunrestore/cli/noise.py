@@ -179,7 +179,7 @@ def noise(
             said |= {"status": "done"} | made.as_dict()
         except DunrestoreError as error:
             codes.append(error.exit_code)
-            said |= {"status": "failed", "error": str(error), "exit_code": int(error.exit_code)}
+            said |= console.error_as_json(error)
             console.say(f"error: {error}")
         if as_json:
             console.print_json(said)

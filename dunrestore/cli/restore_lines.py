@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dunrestore.cli import console
-from dunrestore.errors import DunrestoreError
 
 if TYPE_CHECKING:
     from dunrestore.checkpoints.load import Model
@@ -36,18 +35,8 @@ def as_json(outcome: "Outcome") -> dict[str, Any]:
         "seconds": round(outcome.seconds, 3),
     }
     if outcome.error is not None:
-        return described | error_as_json(outcome.error)
+        return described | console.error_as_json(outcome.error)
     return described | (outcome.result.as_dict() if outcome.result else {})
-
-
-def error_as_json(error: DunrestoreError) -> dict[str, Any]:
-    """What went wrong, for programs."""
-    return {
-        "error": str(error),
-        "cause": error.cause,
-        "next_step": error.next_step,
-        "exit_code": int(error.exit_code),
-    }
 
 
 def counts(outcomes: "Sequence[Outcome]", left: int) -> str:

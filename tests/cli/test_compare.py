@@ -93,8 +93,11 @@ def test_a_broken_picture_costs_itself_alone(folders, capsys):
     assert compared(restored, truth, "--suffix", "-restored") == 10
     found, err = lines(capsys)
     assert [one["picture"] for one in found if "error" not in one] == ["a", "sub/b"]
-    assert found[1]["exit_code"] == 3
-    assert "c-restored.tif" in err
+    assert [one["status"] for one in found] == ["done", "failed", "done"]
+    failed = found[1]
+    assert (failed["picture"], failed["exit_code"]) == ("c", 3)
+    assert err == f"error: {failed['error']}\n"
+    assert failed["error"].endswith(f"c-restored.tif: {failed['cause']}; {failed['next_step']}")
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,12 @@ def test_one_broken_file_does_not_stop_the_rest(mural, tmp_path, capsys):
     assert code == 10
     assert "broken.png" in capsys.readouterr().err
     assert (tmp_path / "out/wall.png").is_file()
-    assert noise(broken, "-o", tmp_path / "out2", "--gaussian", 8) == 3
+    assert noise(broken, "-o", tmp_path / "out2", "--gaussian", 8, "--json") == 3
+    said, err = capsys.readouterr()
+    failed = json.loads(said)
+    assert (failed["input"], failed["status"], failed["exit_code"]) == (str(broken), "failed", 3)
+    assert err == f"error: {failed['error']}\n"
+    assert failed["error"] == f"{broken}: {failed['cause']}; {failed['next_step']}"
 
 
 def test_larger_pictures_are_refused_unless_allowed(mural, tmp_path, capsys):
