@@ -10,12 +10,32 @@ from typing import Any
 
 from rich.console import Console
 
-from dunrestore.errors import DunrestoreError, UsageError, file_access_error
+from dunrestore.errors import DunrestoreError, FileAccessError, UsageError, file_access_error
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 """Messages, progress bars and logs."""
 
-data = Console(highlight=False, soft_wrap=True)
+
+class Output(Console):
+    """Standard output; where nobody reads it, rich itself would end the program without a word."""
+
+    def print(self, *objects: Any, **settings: Any) -> None:
+        """Print as any console.
+
+        Raises:
+            FileAccessError: if nobody reads it any more, or the disk it goes to is full.
+        """
+        try:
+            super().print(*objects, **settings)
+        except OSError as error:
+            raise _not_written(error) from error
+
+    def on_broken_pipe(self) -> None:
+        """Let ``print`` see the error that is being handled."""
+        raise
+
+
+data = Output(highlight=False, soft_wrap=True)
 """Tables and results that a user may pipe elsewhere."""
 
 _LOG_LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -104,6 +124,10 @@ def print_json(value: Any) -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
     except OSError as error:
-        # What is left in the buffer would fail again when the program ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise file_access_error(error, "standard output") from error
+        raise _not_written(error) from error
+
+
+def _not_written(error: OSError) -> FileAccessError:
+    # What is left in the buffer would fail again when the program ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return file_access_error(error, "standard output")

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from dunrestore.cli.console import one_line
+from dunrestore.cli.console import Output, one_line
 
 if TYPE_CHECKING:
     from dunrestore.benchmarking.tables import Cell, Table
 
-_wide = Console(highlight=False, width=240)
+_wide = Output(highlight=False, width=240)
 """Figures are never cut: off a terminal, and on a narrow one, tables take what they need."""
 
 

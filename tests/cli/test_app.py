@@ -7,6 +7,7 @@ import time
 
 import pytest
 import typer
+from PIL import Image
 
 from dunrestore.cli import app as app_module
 from dunrestore.errors import ExitCode, InputError, ModelError
@@ -107,11 +108,16 @@ def test_an_interrupt_while_the_program_starts_is_one_line(seconds):
         ("{} models list --json >&-", 0, ""),
         ("{} --version >&-", 0, ""),
         ("{} models list --json > /dev/full", 5, "error: standard output: no space left"),
+        ("{} models list > /dev/full", 5, "error: standard output: no space left"),
         ("({} models list --json; echo $? >&2) | true", 0, "error: standard output: broken pipe"),
+        ("({} models list; echo $? >&2) | true", 0, "error: standard output: broken pipe"),
+        ("({} {} --no-lpips; echo $? >&2) | true", 0, "error: standard output: broken pipe"),
     ],
 )
-def test_where_standard_output_goes_is_no_bug_of_ours(shell, code, words):
-    command = shell.format(f"{sys.executable} -m dunrestore")
+def test_where_standard_output_goes_is_no_bug_of_ours(tmp_path, shell, code, words):
+    picture = tmp_path / "a.png"
+    Image.new("RGB", (16, 16)).save(picture)
+    command = shell.format(f"{sys.executable} -m dunrestore", f"compare {picture} {picture}")
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == code
     assert done.stderr.startswith(words)
