@@ -127,7 +127,7 @@ def _contestants(request: Request) -> list[Contestant]:
     found = [contestants.damaged_input()]
     names = request.models or _embedded(request.cache_dir)
     for name in names:
-        model = load(name, cache_dir=request.cache_dir, offline=request.offline)
+        model = load(name, cache_dir=request.cache_dir, offline=request.offline, restoring=True)
         found.append(contestants.from_model(model, request.options, raw=request.raw))
     for baseline in choose(request.baselines):
         found += contestants.from_baseline(baseline)

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from dunrestore.checkpoints import formats, published
 from dunrestore.checkpoints.entries import check_name
 from dunrestore.checkpoints.store import Located, Store, check_hash, read_catalogue
 from dunrestore.errors import ModelError
+from dunrestore.models.architectures import ARCHITECTURES
 from dunrestore.storage.hashing import sha256_of
 
 
@@ -40,6 +41,7 @@ def load(
     cache_dir: Path | str | None = None,
     offline: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
+    restoring: bool = False,
 ) -> Model:
     """Load a model; one that is in the catalogue but not here is downloaded.
 
@@ -50,17 +52,24 @@ def load(
             user's cache folder.
         offline: never use the network.
         progress: told of a download how many bytes are here, and how many there are if known.
+        restoring: refuse what restores no pictures, before a download if a catalogue says so.
 
     Raises:
-        ModelError: if it is unknown, not to be had, broken, or not what its hash says.
+        ModelError: if it is unknown, not to be had, broken, refused, or not what its hash says.
         FileAccessError: if its file cannot be opened.
     """
-    found = locate(model, cache_dir=cache_dir, offline=offline, progress=progress)
+    usable = {name for name, kind in ARCHITECTURES.items() if kind.restores or not restoring}
+    found = locate(
+        model, cache_dir=cache_dir, offline=offline, progress=progress, architectures=usable
+    )
     sha256 = hash_model(found)
     checkpoint = formats.read(found.path)
+    architecture = checkpoint.description.architecture
+    if architecture not in usable:
+        raise _restores_nothing(found.name)
     return Model(
         name=found.name,
-        architecture=checkpoint.description.architecture,
+        architecture=architecture,
         network=checkpoint.network(),
         card={**found.card, **checkpoint.description.card},
         sha256=sha256,
@@ -74,14 +83,16 @@ def locate(
     cache_dir: Path | str | None = None,
     offline: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
+    architectures: Collection[str] | None = None,
 ) -> Located:
     """Find a model by name or path, and fetch it if it is in a catalogue but not here.
 
     A name comes first: a file or folder of the same name is ``./name``. An institution's own
-    catalogue counts as well if ``DUNRESTORE_CATALOG`` names it.
+    catalogue counts as well if ``DUNRESTORE_CATALOG`` names it. Of what a catalogue names, no other
+    than the given architectures are taken, nor fetched; None takes any.
 
     Raises:
-        ModelError: if it is unknown or not to be had.
+        ModelError: if it is unknown, not to be had, or of another architecture.
     """
     name = _name(model)
     if name is not None:
@@ -89,6 +100,9 @@ def locate(
         if not store.knows(name) and (own := os.environ.get("DUNRESTORE_CATALOG")):
             store = Store(cache_dir, read_catalogue(own, offline=offline))
         if store.knows(name) or not Path(model).exists():
+            entry = store.status(name).entry
+            if entry and architectures is not None and entry.architecture not in architectures:
+                raise _restores_nothing(name)
             found = store.find(name)
             if found is None:
                 from dunrestore.checkpoints.pull import pull  # requests takes its time
@@ -99,6 +113,14 @@ def locate(
     if not path.exists():
         raise ModelError("there is no such model, file or folder", path=path)
     return Located(path.stem if path.is_file() else path.name, path, {})
+
+
+def _restores_nothing(name: str) -> ModelError:
+    return ModelError(
+        "this model does not restore pictures",
+        path=name,
+        next_step="`dunrestore models list` shows the models that do",
+    )
 
 
 def _name(model: str | Path) -> str | None:

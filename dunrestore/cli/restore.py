@@ -122,7 +122,7 @@ def restore(
     if checksums and folder is not None:
         read_checksums(folder)  # something else of that name is refused now
     with DownloadBar(model, enabled=not (quiet or no_progress)) as bar:
-        loaded = load(model, cache_dir=cache_dir, offline=offline, progress=bar)
+        loaded = load(model, cache_dir=cache_dir, offline=offline, progress=bar, restoring=True)
     if dry_run:
         restore_lines.print_plan(
             planned, policy, loaded, restore_options, file_options, as_json=as_json

@@ -9,6 +9,7 @@ import dunrestore
 from dunrestore.checkpoints import formats, store
 from dunrestore.checkpoints.load import locate
 from dunrestore.errors import ModelError
+from dunrestore.models.edsr import EDSR, EDSRConfig
 from dunrestore.models.hinet import HINet, HINetConfig
 from tests.checkpoints.faulty_server import Page
 
@@ -67,6 +68,23 @@ def test_a_file_damaged_in_the_cache_is_not_loaded_but_fetched_again(shop, page,
         dunrestore.load("m", cache_dir=shop.cache)
     assert shop.models("verify").code == 8
     assert_whole(shop.pull())
+
+
+@pytest.mark.parametrize("architecture", ["edsr", "alexnet"])
+def test_what_restores_nothing_is_refused_before_it_is_fetched(shop, monkeypatch, architecture):
+    monkeypatch.setenv("DUNRESTORE_CATALOG", str(shop.catalog))
+    shop.offer(architecture=architecture)
+    with pytest.raises(ModelError, match="does not restore pictures"):
+        dunrestore.load("m", cache_dir=shop.cache, restoring=True)
+    assert not shop.cache.exists()
+
+
+def test_a_file_that_restores_nothing_is_refused(tmp_path):
+    network = EDSR(EDSRConfig(blocks=1, features=4))
+    formats.save(tmp_path / "up.safetensors", network, "edsr", {})
+    assert dunrestore.load(tmp_path / "up.safetensors").architecture == "edsr"
+    with pytest.raises(ModelError, match="does not restore pictures"):
+        dunrestore.load(tmp_path / "up.safetensors", restoring=True)
 
 
 def test_load_fetches_by_name_from_the_institutions_catalogue(shop, page, monkeypatch):

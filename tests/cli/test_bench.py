@@ -283,6 +283,7 @@ def test_pairs_are_matched_by_name_and_the_odd_ones_are_named(clean, models, tmp
         (["{empty}", "--protocol", "murals"], 6, "no pictures found"),
         (["{clean}"], 2, "add --protocol murals, --damage challenge or --noise"),
         (["{clean}", "--damage", "challenge", "-m", "{missing}"], 8, "missing"),
+        (["{clean}", "--damage", "challenge", "-m", "edsr-x2"], 8, "does not restore pictures"),
         (["{clean}", "--damage", "challenge", "-m", "{model}", "-m", "{model}"], 2, "'calm'"),
         (["{clean}", "--damage", "challenge", "-m", "{model}", "-o", "{clean}"], 5, "other files"),
         (["{clean}", "--protocol", "murals", "--seed", "1"], 2, "fixes damage"),
@@ -298,7 +299,7 @@ def test_errors_are_one_line(clean, models, tmp_path, capsys, arguments, code, m
         "empty": tmp_path / "empty",
         "model": models[0],
     }
-    assert bench(*(text.format(**places) for text in arguments)) == code
+    assert bench("--offline", *(text.format(**places) for text in arguments)) == code
     shown, said = capsys.readouterr()
     assert shown == ""
     assert said.count("\n") == 1

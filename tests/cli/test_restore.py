@@ -48,6 +48,14 @@ def test_a_folder_keeps_its_tree_and_says_one_line_a_picture(scans, model, capsy
     assert all("% of the pixels changed" in line for line in lines)
 
 
+@pytest.mark.parametrize("name", ["lpips-alexnet", "edsr-x2"])
+def test_a_model_that_restores_nothing_is_refused_before_it_is_fetched(scans, capsys, name):
+    out = scans.parent / "out"
+    code = run(["restore", str(scans), "-o", str(out), "-m", name, "--offline"])
+    assert code == ExitCode.MODEL
+    assert "does not restore pictures" in capsys.readouterr().err
+
+
 def test_json_is_one_object_a_picture_and_nothing_else_on_stdout(scans, model, capsys):
     (scans / "c.png").write_text("not a picture")
     out = scans.parent / "out"
