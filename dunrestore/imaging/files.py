@@ -368,13 +368,3 @@ def _same_bytes(one: Path, other: Path) -> bool:
                 return False
             if not block:
                 return True
-
-
-def unchanged(before: Document, after: Document) -> bool:
-    """Whether two documents show the same samples and carry the same metadata."""
-    return len(before.pages) == len(after.pages) and all(
-        a.metadata == b.metadata
-        and np.array_equal(a.samples, b.samples)
-        and keeping.same_palette(a.encoding.palette, b.encoding.palette)
-        for a, b in zip(before.pages, after.pages, strict=True)
-    )

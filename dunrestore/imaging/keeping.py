@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from dunrestore.imaging.metadata import exif, photoshop
 from dunrestore.imaging.metadata.ifd import Entry, Ifd
 from dunrestore.imaging.palettes import expanded
-from dunrestore.imaging.picture import Metadata, Palette, Picture, Resolution, Samples
+from dunrestore.imaging.picture import Metadata, Picture, Resolution, Samples
 from dunrestore.imaging.pixels import to_eight_bits
 
 _ROUNDING = 0.51
@@ -58,13 +58,6 @@ def _planes(picture: Picture) -> tuple[Samples, Samples]:
     n = encoding.channels
     colours, extra = picture.samples[..., :n], picture.samples[..., n:]
     return (encoding.maximum - colours if encoding.white_is_zero else colours), extra
-
-
-def same_palette(one: Palette | None, other: Palette | None) -> bool:
-    """Whether two palettes hold the same colours."""
-    if one is None or other is None:
-        return one is other
-    return np.array_equal(one.colours, other.colours)
 
 
 def missing(wanted: Metadata, found: Metadata) -> list[str]:

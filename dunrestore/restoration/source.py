@@ -1,6 +1,5 @@
 """Read a file that is to be restored, and settle what its output will be."""
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -82,8 +81,6 @@ class Opened:
     document: Document
     image_format: Format
     """What the output will be."""
-    seconds: float
-    """Time that reading took."""
     masks: tuple[Rows, ...] | None = None
     """Where each page that is restored is known to be lost, bool (H, W); None to find out."""
     brightest: tuple[float, ...] = ()
@@ -115,7 +112,6 @@ def open_file(
         InputError: if the source cannot be read.
         FileAccessError: if the folder cannot be made, or there is no room in it.
     """
-    start = time.perf_counter()
     asked = _asked_format(job.target, file_options)
     size = job.source.stat().st_size
     folder = job.target.parent
@@ -140,7 +136,6 @@ def open_file(
         size,
         document,
         asked or document.format,
-        seconds=time.perf_counter() - start,
         masks=masks,
         brightest=tuple(brightest),
         replaces_sha256=replaces_sha256,

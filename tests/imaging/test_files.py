@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from dunrestore.errors import FileAccessError, InputError, OutputCheckError, UsageError
 from dunrestore.imaging import files
@@ -237,14 +236,3 @@ def test_an_interruption_leaves_nothing(tmp_path, document, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         files.write(document, tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_unchanged_documents_are_recognised(tmp_path):
-    Image.new("P", (4, 4)).save(tmp_path / "a.png")
-    one, other = files.read(tmp_path / "a.png"), files.read(tmp_path / "a.png")
-    assert files.unchanged(one, other)
-    other.pages[0].samples[0, 0, 0] = 0
-    samples = other.pages[0].samples.copy()
-    samples[1, 1] += 1
-    changed = Document((Picture(samples, one.pages[0].encoding, one.pages[0].metadata),), "png")
-    assert not files.unchanged(one, changed)

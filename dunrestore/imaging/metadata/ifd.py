@@ -181,7 +181,7 @@ def _parse_entry(
     return Entry(tag, type_, count, value[:size], below)
 
 
-def serialise(ifd: Ifd, offset: int, *, big: bool = False, following: int = 0) -> bytes:
+def serialise(ifd: Ifd, offset: int, *, big: bool = False) -> bytes:
     """The bytes of a directory that stands at ``offset`` (even), with all that it points to."""
     order, code, inline = ifd.byteorder, "Q" if big else "I", 8 if big else 4
     entries = sorted(ifd.entries, key=lambda e: e.tag)
@@ -202,7 +202,7 @@ def serialise(ifd: Ifd, offset: int, *, big: bool = False, following: int = 0) -
         table += struct.pack(order + "HH" + code, item.tag, type_, count) + data.ljust(
             inline, b"\0"
         )
-    return bytes(table + struct.pack(order + code, following) + tail)
+    return bytes(table + struct.pack(order + code, 0) + tail)  # no directory follows
 
 
 def parse_block(block: bytes) -> Ifd:
