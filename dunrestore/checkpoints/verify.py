@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 
 from dunrestore.checkpoints import self_test
-from dunrestore.checkpoints.load import load
+from dunrestore.checkpoints.load import Model, load
 from dunrestore.checkpoints.self_test import Outcome
 from dunrestore.checkpoints.store import Located, Store, check_hash, embedded_folder
 from dunrestore.errors import DunrestoreError, FileAccessError
@@ -76,16 +76,15 @@ def _run(store: Store, found: Located, sha256: str) -> Verdict:
         return Verdict(found.name, sha256, note="no result is stored for it: hash only")
     note = ""
     if reference is None:
-        reference = remember(found, sha256)
+        reference = remember(model, found, sha256)
         note = "its results are stored now, to be compared with next time"
     return Verdict(
         found.name, sha256, note=note, outcomes=tuple(self_test.run(model.network, reference))
     )
 
 
-def remember(found: Located, sha256: str) -> self_test.Pixels:
+def remember(model: Model, found: Located, sha256: str) -> self_test.Pixels:
     """Store what a restoring model gives now, on the CPU in float32, beside its file."""
-    model = load(found.path)
     result = self_test.restore_picture(model.network, "cpu", "fp32")
     path = self_test.reference_path(found.name, found.path)
     self_test.write_references(path, {(found.name, sha256): result})
@@ -105,6 +104,6 @@ def remember_new(store: Store, found: Located) -> None:
         model = load(found.path)
         if ARCHITECTURES[model.architecture].restores:
             try:
-                remember(found, sha256)
+                remember(model, found, sha256)
             except FileAccessError as error:
                 log.warning("no result stored for the self-test: %s", error)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from dunrestore.checkpoints import self_test, store
+from dunrestore.checkpoints import self_test, store, verify
+from dunrestore.checkpoints.load import load
 from dunrestore.errors import ModelError
 from dunrestore.models.hinet import HINet, HINetConfig
 from dunrestore.storage.hashing import sha256_of
@@ -106,6 +107,16 @@ def test_verify_runs_compares_and_fails_loudly(shop, page, assert_whole):
     result = shop.models("verify", "m", "--run")
     assert (result.code, "stored now" in result.out) == (0, True)
     assert stored.is_file()
+
+
+def test_a_model_is_loaded_once_to_be_remembered(shop, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(verify, "load", lambda *a, **k: loaded.append(a) or load(*a, **k))
+    assert shop.pull().code == 0
+    assert len(loaded) == 1
+    shop.final.with_name("m.self-test.npz").unlink()
+    assert "stored now" in shop.models("verify", "m", "--run").out
+    assert len(loaded) == 2
 
 
 @pytest.mark.parametrize(
