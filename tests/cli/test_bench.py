@@ -332,8 +332,8 @@ def test_help_does_not_import_torch(tmp_path):
     import sys
 
     code = (
-        "import sys; from dunrestore.cli.app import run; run(['bench', '--help']);"
-        "sys.exit('torch' in sys.modules)"
+        "import sys; from dunrestore.cli.app import run; code = run(['bench', '--help']);"
+        "sys.exit(code or 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0

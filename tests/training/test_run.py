@@ -63,7 +63,8 @@ def assert_same(one, other):
 
 
 def test_a_run_leaves_a_model_that_describes_itself(data, tmp_path):
-    (data.parent / "sources.csv").write_text("file,licence\npictures/wall-0.png,CC0\n")
+    table = [f"pictures/wall-{i}.png,licence {i}" for i in range(3)]
+    (data.parent / "sources.csv").write_text("\n".join(["file,licence", *table]))
     result = train(tiny(data), tmp_path / "run")
     model = load(result.model)
     assert model.architecture == "hinet"
@@ -72,9 +73,10 @@ def test_a_run_leaves_a_model_that_describes_itself(data, tmp_path):
     assert training["config"]["batch"] == 4
     assert training["iterations"] == 6
     assert training["data"]["pictures"] == 3
-    assert len(training["data"]["validation"]) == 1
-    files = {f["name"]: f["licence"] for f in training["data"]["files"]}
-    assert set(files.values()) <= {"CC0", "not stated"}
+    (kept_back,) = training["data"]["validation"]
+    licences = {f"wall-{i}": f"licence {i}" if i < 3 else "not stated" for i in range(4)}
+    del licences[kept_back]
+    assert {f["name"]: f["licence"] for f in training["data"]["files"]} == licences
     assert training["versions"]["torch"] == version("torch")
     assert model.card["figures"]["validation"]["psnr"] == pytest.approx(result.figures.psnr, 1e-3)
     lines = [json.loads(s) for s in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
