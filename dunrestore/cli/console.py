@@ -6,13 +6,29 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 
 from dunrestore.errors import DunrestoreError, FileAccessError, UsageError, file_access_error
 
-messages = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class Messages(Console):
+    """Standard error; that nobody reads it any more, or its disk is full, ends no batch."""
+
+    def print(self, *objects: Any, **settings: Any) -> None:
+        """Print as any console, while that is possible."""
+        try:
+            super().print(*objects, **settings)
+        except OSError:
+            _silence(sys.stderr)
+
+    def on_broken_pipe(self) -> None:
+        """Let ``print`` see the error that is being handled."""
+        raise
+
+
+messages = Messages(stderr=True, highlight=False, soft_wrap=True)
 """Messages, progress bars and logs."""
 
 
@@ -128,6 +144,21 @@ def print_json(value: Any) -> None:
 
 
 def _not_written(error: OSError) -> FileAccessError:
-    # What is left in the buffer would fail again when the program ends.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _silence(sys.stdout)
     return file_access_error(error, "standard output")
+
+
+def _silence(stream: TextIO) -> None:
+    # What is left in the buffer would fail again when the program ends.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def open_standard_streams() -> None:
+    """Give numbers 0 to 2 to no file of ours: a library's warning would be written into it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free

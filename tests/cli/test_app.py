@@ -124,3 +124,27 @@ def test_where_standard_output_goes_is_no_bug_of_ours(tmp_path, shell, code, wor
     assert len(done.stderr.splitlines()) == (0 if not words else 1 if code else 2)
     if "echo" in shell:
         assert done.stderr.splitlines()[-1] == "5"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has neither sh nor /dev/full")
+@pytest.mark.parametrize("where", ["2>/dev/full", "2>&-", "2>&1 >/dev/null | true"])
+def test_where_messages_go_ends_no_batch(tmp_path, where):
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (64, 64), (name[0] == "a" and "red") or "blue").save(tmp_path / name)
+    program = f"{sys.executable} -m dunrestore noise --recipe challenge"
+    shell = f"({program} {tmp_path}/a.png {tmp_path}/b.png -o {tmp_path}/out; echo $? >&3) {where}"
+    command = ["sh", "-c", f"exec 3>{tmp_path}/code; {shell}"]
+    subprocess.run(command, check=False, capture_output=True)
+    assert (tmp_path / "code").read_text() == "0\n"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "b.png"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no sh")
+def test_no_file_takes_the_number_of_a_stream_that_is_closed(tmp_path):
+    code = (
+        "import os; from dunrestore.cli.app import run; run(['--version'])\n"
+        f"file = open({str(tmp_path / 'x')!r}, 'w'); print(file.fileno() > 2)"
+    )
+    command = ["sh", "-c", f'{sys.executable} -c "$0" 2>&- <&-', code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "True"
