@@ -7,6 +7,7 @@ from dunrestore.cli import console
 
 if TYPE_CHECKING:
     from dunrestore.checkpoints.load import Model
+    from dunrestore.restoration.batch.estimate import PlannedFile
     from dunrestore.restoration.batch.existing import Policy
     from dunrestore.restoration.batch.run import Outcome
     from dunrestore.restoration.options import RestoreOptions
@@ -62,11 +63,8 @@ def print_plan(
     """Print what a run would do, on stdout, and about how long it takes, on stderr."""
     from dunrestore.restoration.batch.estimate import estimate, plan_files
 
-    planned = plan_files(jobs, policy, file_options)
+    planned = plan_files(jobs, policy, options, file_options)
     for one in planned:
-        size = "size unknown" if one.megapixels is None else f"{one.megapixels:.2f} MP"
-        if one.work_bytes is not None:
-            size += f", band by band with {one.work_bytes / 1e6:.0f} MB on the disk"
         if as_json:
             console.print_json(
                 {
@@ -80,7 +78,7 @@ def print_plan(
             )
         else:
             console.data.print(
-                console.one_line(f"{one.plan}: {one.job.source} -> {one.job.target} ({size})"),
+                console.one_line(f"{one.plan}: {one.job.source} -> {one.job.target} ({_size(one)})"),
                 markup=False,
             )
     about = estimate(planned, model, options)
@@ -92,6 +90,15 @@ def print_plan(
         f"{len(planned)} files, {about.megapixels:.1f} megapixels, {about.bytes / 1e6:.1f} MB;"
         f" about {_duration(about.seconds)} of computing ({source}){free}; nothing was done"
     )
+
+
+def _size(one: "PlannedFile") -> str:
+    if one.megapixels is None:
+        return "size unknown"
+    pages = f"{len(one.sizes)} pages, " if len(one.sizes) > 1 else ""
+    on_disk = one.work_bytes
+    bands = "" if on_disk is None else f", band by band with {on_disk / 1e6:.0f} MB on the disk"
+    return f"{pages}{one.megapixels:.2f} MP{bands}"
 
 
 def _duration(seconds: float) -> str:

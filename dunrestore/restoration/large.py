@@ -4,6 +4,7 @@ The network's change is gathered there row of tiles by row of tiles, the damage 
 samples are changed band by band. The bytes are those of ``pages.restore_pages``.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -53,8 +54,13 @@ is taken as lost. The restored samples come on top, or before them what the find
 
 
 def streams(document: Document, options: RestoreOptions) -> bool:
-    """Whether a file is restored band by band: it stays on the disk, and tiles are wanted."""
-    return options.tile != 0 and all(page.stays_on_disk for page in document.pages)
+    """Whether a file is restored band by band."""
+    return in_bands((page.stays_on_disk for page in document.pages), options)
+
+
+def in_bands(on_disk: Iterable[bool], options: RestoreOptions) -> bool:
+    """Whether a file is restored band by band: all pages stay on the disk, and tiles are wanted."""
+    return options.tile != 0 and all(on_disk)
 
 
 def work_bytes(pixels: int, sample_bytes: int) -> int:

@@ -287,7 +287,7 @@ def test_an_estimate_shares_the_tiles_among_gpus_but_not_the_cores(
     source.touch()
 
     def seconds(size, names):
-        planned = [PlannedFile(Job(source, tmp_path / "b.png"), "restore", size, 0, None)]
+        planned = [PlannedFile(Job(source, tmp_path / "b.png"), "restore", (size,), 0, None)]
         options = RestoreOptions(tile=96, overlap=0, device=names)
         return estimate.estimate(planned, toy_model(), options).seconds
 

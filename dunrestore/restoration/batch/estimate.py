@@ -14,12 +14,13 @@ from dunrestore.errors import DunrestoreError
 from dunrestore.imaging import files
 from dunrestore.imaging.formats import tiff
 from dunrestore.imaging.limits import room_to_write
+from dunrestore.imaging.picture import Picture
 from dunrestore.models.devices import DTYPES, choose_devices, choose_precision
 from dunrestore.models.measurements import Speed
 from dunrestore.restoration import source
 from dunrestore.restoration.batch.existing import Policy, in_the_way
 from dunrestore.restoration.change import common_tile, plan_tiles, tile_for
-from dunrestore.restoration.large import work_bytes
+from dunrestore.restoration.large import in_bands, work_bytes
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.picture import restoring_network
 from dunrestore.restoration.source import FileOptions, Job
@@ -38,17 +39,17 @@ class PlannedFile:
     job: Job
     plan: Plan
     """``check``: skip it if its record says that it is what is wanted."""
-    size: tuple[int, int] | None
-    """Rows and columns of the first page; None if its header tells nothing."""
+    sizes: tuple[tuple[int, int], ...]
+    """Rows and columns of the pages that are restored; empty if the header tells nothing."""
     bytes: int
     work_bytes: int | None
-    """Disk space that the work takes until the output is written, for a picture that is too large
-    for memory; None for others."""
+    """Disk space that the work takes until the output is written, for a file that is restored band
+    by band; None for others."""
 
     @property
     def megapixels(self) -> float | None:
-        """Of the first page; None if its header tells nothing."""
-        return None if self.size is None else self.size[0] * self.size[1] / 1e6
+        """Of the pages that are restored; None if the header tells nothing."""
+        return sum(rows * columns for rows, columns in self.sizes) / 1e6 if self.sizes else None
 
 
 @dataclass(frozen=True)
@@ -71,32 +72,38 @@ class Estimate:
     """On the outputs' disk."""
 
 
-def plan_files(jobs: Sequence[Job], policy: Policy, file_options: FileOptions) -> list[PlannedFile]:
+def plan_files(
+    jobs: Sequence[Job], policy: Policy, options: RestoreOptions, file_options: FileOptions
+) -> list[PlannedFile]:
     """What would be done with each file.
 
     Args:
         jobs: from ``plan_jobs``.
         policy: what becomes of an output that exists.
-        file_options: what is written beside the outputs.
+        options: whether there are tiles.
+        file_options: which pages are restored, and what is written beside the outputs.
     """
     of_existing: dict[Policy, Plan] = {"abort": "refuse", "skip": "check", "overwrite": "replace"}
     planned: list[PlannedFile] = []
     for job in jobs:
         plan = of_existing[policy] if in_the_way(job.target, file_options) else "restore"
-        planned.append(_planned(job, plan))
+        pages = _pages(job.source)
+        restored = pages[:1] if file_options.first_page else pages
+        sizes = tuple((page.height, page.width) for page in restored)
+        # All pages count: they are read together.
+        large = sum(page.height * page.width for page in pages) > source.IN_MEMORY
+        on_disk = (large and not page.has_palette for page in pages)
+        work = _work_bytes(job, restored) if pages and in_bands(on_disk, options) else None
+        planned.append(PlannedFile(job, plan, sizes, job.source.stat().st_size, work))
     return planned
 
 
-def _planned(job: Job, plan: Plan) -> PlannedFile:
-    header, size, work = _header(job.source), None, None
-    if header is not None:
-        size = (header.height, header.width)
-        pixels = header.height * header.width
-        if pixels > source.IN_MEMORY:
-            kind = files.format_of(job.target) or "tiff"
-            to_write = room_to_write(kind, (*size, 1), header.pixel_bytes)
-            work = work_bytes(pixels, pixels * header.pixel_bytes) + to_write.disk
-    return PlannedFile(job, plan, size, job.source.stat().st_size, work)
+def _work_bytes(job: Job, restored: "Sequence[_Page]") -> int:
+    first, kind = restored[0], files.format_of(job.target) or "tiff"
+    to_write = room_to_write(kind, (first.height, first.width, 1), first.pixel_bytes)
+    pixels = sum(page.height * page.width for page in restored)
+    sample_bytes = sum(page.height * page.width * page.pixel_bytes for page in restored)
+    return work_bytes(pixels, sample_bytes) + to_write.disk
 
 
 def estimate(planned: Sequence[PlannedFile], model: Model, options: RestoreOptions) -> Estimate:
@@ -149,33 +156,39 @@ def _computed_megapixels(
     largest = common_tile(network, devices, dtype, options.batch_size or 1) if given is None else 0
     pixels = 0
     for one in planned:
-        if one.size is not None:
-            side = tile_for(one.size, largest) if given is None else given
-            tiles, _ = plan_tiles(one.size, network, options, side)
+        for size in one.sizes:
+            side = tile_for(size, largest) if given is None else given
+            tiles, _ = plan_tiles(size, network, options, side)
             pixels += -(-tiles.count // at_once) * tiles.tile_size[0] * tiles.tile_size[1]
     return pixels / 1e6
 
 
 @dataclass(frozen=True)
-class _Header:
+class _Page:
     height: int
     width: int
     pixel_bytes: int
+    has_palette: bool
+    """Such pages are always read into memory."""
 
 
-def _header(path: Path) -> _Header | None:
-    """Size of the first page by its header; None if that tells nothing."""
+def _pages(path: Path) -> list[_Page]:
+    """All pages by their header; none if that tells nothing."""
     try:
         with path.open("rb") as file:
             is_tiff = tiff.recognise(file.read(16))
         if is_tiff:
-            samples = files.read(path, max_mpixels=float("inf"), in_part=0).pages[0].samples
-            height, width, channels = samples.shape
-            return _Header(height, width, channels * samples.dtype.itemsize)
+            return list(map(_page, files.read(path, max_mpixels=float("inf"), in_part=0).pages))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as header:
-                depth = 2 if header.mode.startswith("I") else 1
-                return _Header(header.height, header.width, depth * len(header.getbands()))
+                pixel_bytes = len(header.getbands()) * (2 if header.mode.startswith("I") else 1)
+                return [_Page(header.height, header.width, pixel_bytes, header.mode == "P")]
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, DunrestoreError):
-        return None
+        return []
+
+
+def _page(page: Picture) -> _Page:
+    height, width, channels = page.samples.shape
+    pixel_bytes = channels * page.samples.dtype.itemsize
+    return _Page(height, width, pixel_bytes, page.encoding.palette is not None)

@@ -14,9 +14,9 @@ from dunrestore.models.measurements import Speed
 from dunrestore.restoration import source
 from dunrestore.restoration.batch import estimate as module
 from dunrestore.restoration.batch.estimate import estimate, plan_files
-from dunrestore.restoration.large import work_bytes
+from dunrestore.restoration.large import streams, work_bytes
 from dunrestore.restoration.options import RestoreOptions
-from dunrestore.restoration.source import FileOptions, Job
+from dunrestore.restoration.source import FileOptions, Job, open_file
 from dunrestore.restoration.speed import hardware, stored_speed
 from tests.restoration.batches import toy_model
 
@@ -30,7 +30,13 @@ def planned(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "processor_share", lambda: 1.0)
     path = tmp_path / "a.png"
     Image.new("RGB", (960, 480)).save(path)
-    return plan_files([Job(path, tmp_path / "b.png")], "abort", FileOptions())
+    return plan_files([Job(path, tmp_path / "b.png")], "abort", CPU, FileOptions())
+
+
+def plan(path, options=CPU, **file_options):
+    job = Job(path, path.with_name(f"restored-{path.name}"))
+    (planned,) = plan_files([job], "abort", options, FileOptions(**file_options))
+    return planned
 
 
 def keep(model, rate):
@@ -46,9 +52,54 @@ def test_disk_space_is_counted_by_the_bytes_of_a_pixel(tmp_path, monkeypatch, dt
     monkeypatch.setattr(source, "IN_MEMORY", 20 * 30 - 1)
     page = Picture(np.zeros((20, 30, channels), dtype), ENCODINGS[channels])
     files.write(Document((page,), "tiff"), tmp_path / "a.tif")
-    (planned,) = plan_files([Job(tmp_path / "a.tif", tmp_path / "b.tif")], "abort", FileOptions())
+    planned = plan(tmp_path / "a.tif")
     needed = work_bytes(20 * 30, 20 * 30 * channels * np.dtype(dtype).itemsize)
     assert planned.work_bytes == needed
+
+
+@pytest.fixture
+def pages(tmp_path):
+    """Three pages, 1400 pixels."""
+    path = tmp_path / "pages.tif"
+    made = (np.zeros((20, width, 3), np.uint8) for width in (20, 30, 20))
+    document = tuple(Picture(samples, ENCODINGS[3]) for samples in made)
+    files.write(Document(document, "tiff"), path)
+    return path
+
+
+@pytest.mark.parametrize("options", [CPU, replace(CPU, tile=0)])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("in_memory", [1399, 1400])
+def test_all_pages_count_that_are_restored(pages, monkeypatch, in_memory, first, options):
+    monkeypatch.setattr(source, "IN_MEMORY", in_memory)
+    planned = plan(pages, options, first_page=first)
+    assert planned.sizes == ((20, 20), (20, 30), (20, 20))[: 1 if first else 3]
+    assert planned.megapixels == pytest.approx(400e-6 if first else 1400e-6)
+    # What is read band by band is decided by the pages together.
+    opened = open_file(planned.job, "", FileOptions(first_page=first))
+    assert (planned.work_bytes is not None) == streams(opened.document, options)
+    if planned.work_bytes is not None:
+        pixels = 400 if first else 1400
+        assert planned.work_bytes == work_bytes(pixels, 3 * pixels)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png"])
+def test_what_has_a_palette_is_not_restored_band_by_band(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(source, "IN_MEMORY", 599)
+    Image.new("P", (20, 30)).save(tmp_path / name)
+    planned = plan(tmp_path / name)
+    opened = open_file(planned.job, "", FileOptions())
+    assert not streams(opened.document, CPU)
+    assert planned.work_bytes is None
+
+
+def test_the_time_of_all_pages_is_estimated(pages, planned):
+    model = toy_model()
+    keep(model, 0.5)
+    every = estimate([plan(pages)], model, CPU)
+    first = estimate([plan(pages, first_page=True)], model, CPU)
+    assert every.seconds == pytest.approx(3 * first.seconds)
+    assert every.megapixels == pytest.approx(1400e-6)
 
 
 def test_the_stored_speed_counts_for_all_tiles(planned, monkeypatch):
