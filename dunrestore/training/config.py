@@ -132,8 +132,6 @@ class TrainConfig:
             )
         if self.overlap is not None and self.overlap >= self.patch:
             raise ConfigError(f"overlap must be below the patch's {self.patch} pixels")
-        if self.patch % 16:
-            raise ConfigError(f"patch must be a multiple of 16, not {self.patch}")
         self.damage()
 
     def damage(self) -> "Recipe":
@@ -171,7 +169,9 @@ class TrainConfig:
 
 _LEAST = dict.fromkeys(
     ("patch", "iterations", "batch", "accumulate", "log_every", "save_every", "validate_every",
-     "validation_images", "validation_side", "cache_mb"), 1
+     "validation_images", "validation_side", "cache_mb",
+     "hinet_width", "hinet_depth", "finder_width", "car_width", "car_blocks", "edsr_blocks",
+     "edsr_features"), 1
 ) | dict.fromkeys(
     ("seed", "overlap", "min_detail", "lr", "lr_muon", "lr_car", "lr_hinet", "lr_final", "warmup",
      "weight_decay", "clip", "psnr_floor", "mask_weight", "sound_weight", "first_stage_weight",

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import nn
 
 from dunrestore.datasets.prefetch import prefetched
-from dunrestore.errors import InputError, ModelError, UsageError, file_access_error
+from dunrestore.errors import ConfigError, InputError, ModelError, UsageError, file_access_error
 from dunrestore.models.devices import DTYPES, Precision, choose_device, choose_precision
+from dunrestore.models.facts import facts
 from dunrestore.training.config import TrainConfig
 from dunrestore.training.data import RunData, load_data
 from dunrestore.training.distributed import World
@@ -59,7 +61,7 @@ def train(
     config, dtype = _settle_precision(config, device, state)
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True
-    trainer = Trainer(config, make_network(config), device, dtype, world)
+    trainer = Trainer(config, _network(config), device, dtype, world)
     _make_folder(folder, world)
     if state is not None:
         _resume(trainer, state, data, folder)
@@ -75,6 +77,19 @@ def train(
         for observer in told:
             observer.close()
     return keeper.finish()
+
+
+def _network(config: TrainConfig) -> nn.Module:
+    network = make_network(config)
+    multiple = facts(network).size_multiple
+    # Of a patch no larger than that the deepest level would see a single pixel.
+    if config.patch % multiple or config.patch < 2 * multiple:
+        raise ConfigError(
+            f"this network takes patches of {2 * multiple} pixels, or of a larger multiple of"
+            f" {multiple}, not of {config.patch}",
+            next_step="change patch, or hinet_depth if there is one",
+        )
+    return network
 
 
 def _run(trainer: Trainer, data: RunData, keeper: Keeper, world: World) -> None:

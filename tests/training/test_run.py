@@ -244,6 +244,26 @@ def test_bad_data_is_one_line(data, tmp_path):
         train(tiny(data, patch=64), tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"hinet_depth": 5, "patch": 24}, "of 32 pixels, or of a larger multiple of 16, not of 24"),
+        ({"hinet_depth": 5, "patch": 16}, "of 32 pixels"),
+        ({"stage": "car", "patch": 20}, "of 16 pixels, or of a larger multiple of 8"),
+        ({"stage": "arin-guided", "patch": 20}, "multiple of 8"),
+    ],
+)
+def test_a_patch_that_does_not_fit_the_network_is_refused(data, tmp_path, values, message):
+    with pytest.raises(ConfigError, match=message):
+        train(tiny(data, **values), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("values", [{"hinet_depth": 4}, {"stage": "car"}, {"stage": "arin-guided"}])
+def test_the_smallest_patches_train(data, tmp_path, values):
+    train(tiny(data, iterations=1, **values), tmp_path / "run")
+
+
 def test_validation_on_a_folder_of_its_own(data, tmp_path):
     own = tmp_path / "own"
     for i in range(3):
