@@ -31,14 +31,16 @@ def restore(
             C 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
         model: from ``dunrestore.load``, or what that takes.
         options: tiles, device, precision, preserve; the command's defaults if None.
-        mask: (H, W), True where the picture, upright, is known to be lost; None to find the losses.
+        mask: (H, W) of bool (such as ``mask > 127``), True where the picture, upright, is known to
+            be lost; None to find the losses.
 
     Returns:
         An array of the picture's own shape and dtype; for a path the first page's samples, as
         stored (H, W, C). What was not damaged keeps its samples, alpha always does.
 
     Raises:
-        InputError: an array of another shape or dtype, or an unreadable file.
+        InputError: an array of another shape or dtype, or an unreadable file; a mask of another
+            shape, or not of bool.
         UsageError: a mask for a model that takes none.
         DunrestoreError: see ``dunrestore.errors``.
     """

@@ -59,7 +59,7 @@ def restore_picture(
 
     Raises:
         UsageError: if the network cannot be told where the losses are.
-        InputError: a mask of another shape.
+        InputError: a mask of another shape, or not of bool.
     """
     check_mask(network, lost, (picture.shape[0], picture.shape[1]))
     given = picture if lost is None else np.dstack([picture, lost]).astype(np.float32)
@@ -91,7 +91,7 @@ def check_mask(network: nn.Module, lost: Rows | None, size: tuple[int, int]) -> 
 
     Raises:
         UsageError: if the network cannot be told where the losses are.
-        InputError: a mask of another shape.
+        InputError: a mask of another shape, or not of bool.
     """
     if lost is not None and not facts(network).has_finder:
         raise UsageError(
@@ -99,6 +99,11 @@ def check_mask(network: nn.Module, lost: Rows | None, size: tuple[int, int]) -> 
         )
     if lost is not None and lost.shape != size:
         raise InputError(f"a mask of shape {lost.shape} for a picture of {size}")
+    if lost is not None and lost.dtype != np.bool_:  # 255 would count as 255 times lost
+        raise InputError(
+            f"a mask of {lost.dtype} does not say what is lost",
+            next_step="give it as bool, such as mask > 127",
+        )
 
 
 def restoring_network(model: Model) -> nn.Module:

@@ -214,6 +214,16 @@ def test_arrays_take_a_mask_too(scan, guided, hinet):
         dunrestore.restore(wall, dunrestore.load(hinet), mask=mask)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("scale", [1, 255])
+def test_only_bool_says_what_is_lost(scan, guided, dtype, scale):
+    wall = np.array(Image.open(scan / "wall.png"))
+    mask = (np.array(Image.open(scan / "masks" / "wall.tif")) / 255 * scale).astype(dtype)
+    for picture in (wall, wall / 255, scan / "wall.png"):
+        with pytest.raises(InputError, match=r"mask of \w+ does not say.*bool, such as mask > 127"):
+            dunrestore.restore(picture, dunrestore.load(guided), mask=mask)
+
+
 def test_an_output_replaces_no_mask(scan, guided, capsys):
     mask = scan / "out.png"
     mask.write_bytes((scan / "masks" / "wall.tif").read_bytes())
