@@ -65,13 +65,14 @@ def train(
     _make_folder(folder, world)
     if state is not None:
         _resume(trainer, state, data, folder)
-    told = list(observers(trainer.iteration))
-    if world.leads:
-        told.append(MetricsFile(folder, config.log_every, trainer.iteration))
-        if config.tensorboard:
-            told.append(TensorBoard(folder, config.log_every, trainer.iteration))
-    keeper = Keeper(trainer, data, folder, world, told)
-    try:
+    told: list[Observer] = []
+    try:  # from the first on: a progress bar hides the cursor
+        told += observers(trainer.iteration)
+        if world.leads:
+            told.append(MetricsFile(folder, config.log_every, trainer.iteration))
+            if config.tensorboard:
+                told.append(TensorBoard(folder, config.log_every, trainer.iteration))
+        keeper = Keeper(trainer, data, folder, world, told)
         _run(trainer, data, keeper, world)
     finally:
         for observer in told:

@@ -158,6 +158,24 @@ def test_a_killed_run_resumes_from_the_last_saved_state(data, tmp_path):
     assert [x["iteration"] for x in lines if "loss" in x] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("failing", ["MetricsFile", "TensorBoard", "Keeper"])
+def test_observers_are_closed_when_a_run_does_not_begin(data, tmp_path, monkeypatch, failing):
+    closed = []
+
+    class Watcher(Interrupter):
+        def close(self):
+            closed.append(True)
+
+    def fails(*_):
+        raise InputError("cannot begin")
+
+    monkeypatch.setattr(run, failing, fails)
+    config = tiny(data, tensorboard=failing == "TensorBoard")
+    with pytest.raises(InputError, match="cannot begin"):
+        train(config, tmp_path / "run", observers=lambda start: [Watcher(-1)])
+    assert closed == [True]
+
+
 def test_accumulated_parts_are_the_whole_batch(data, tmp_path):
     values = {"optimizer": "adam", "ema": 0.0}
     train(tiny(data, **values), tmp_path / "one")
