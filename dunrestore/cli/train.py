@@ -2,82 +2,17 @@
 
 import inspect
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
 
 from dunrestore.cli import console
 from dunrestore.training.config import TrainConfig, make_config, read_toml, to_toml
 
-if TYPE_CHECKING:
-    from dunrestore.training.observers import Step
-    from dunrestore.training.validation import Figures, Restored
-
 DEFAULT_FOLDER = Path("training")
-
-
-class TrainingProgress:
-    """A bar on stderr while stderr is a terminal, and a line for every validation."""
-
-    def __init__(self, iterations: int, start: int, *, bar: bool, lines: bool) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._lines = lines
-        self._bar = Progress(
-            TextColumn("{task.completed}/{task.total}"),
-            BarColumn(),
-            TextColumn("loss {task.fields[loss]}  {task.fields[speed]} images/s{task.fields[val]}"),
-            TimeRemainingColumn(),
-            console=console.messages,
-            transient=True,
-            disable=not (bar and console.messages.is_terminal),
-        )
-        self._task = self._bar.add_task(
-            "", total=iterations, completed=start, loss="-", speed="-", val=""
-        )
-        self._smooth: float | None = None
-        self._bar.start()
-
-    def stepped(self, step: "Step") -> None:
-        """Move the bar."""
-        before = step.loss if self._smooth is None else self._smooth
-        self._smooth = 0.98 * before + 0.02 * step.loss
-        self._bar.update(
-            self._task,
-            completed=step.iteration,
-            loss=f"{self._smooth:.4f}",
-            speed=f"{step.images_per_second:.1f}",
-        )
-
-    def validated(self, iteration: int, figures: "Figures", pictures: "Sequence[Restored]") -> None:
-        """Print the figures."""
-        del pictures
-        self._bar.update(self._task, val=f"  PSNR {figures.psnr:.2f}")
-        if self._lines:
-            console.say(f"{iteration}: {_as_line(figures)}")
-
-    def close(self) -> None:
-        """Take the bar away."""
-        self._bar.stop()
-
-
-def _as_line(figures: "Figures") -> str:
-    inside = "" if figures.psnr_inside is None else f", {figures.psnr_inside:.2f} dB inside"
-    return (
-        f"PSNR {figures.psnr:.2f} dB{inside} (damaged {figures.psnr_input:.2f}),"
-        f" SSIM {figures.ssim:.4f}, {figures.pictures} pictures"
-    )
 
 
 def _train(
@@ -100,6 +35,7 @@ def _train(
     if print_config and not resume:
         console.data.print(to_toml(make_config(*layers)), end="", markup=False)
         return
+    from dunrestore.cli.train_progress import TrainingProgress
     from dunrestore.training.distributed import joined_world
     from dunrestore.training.run import saved_config, train
 

@@ -8,7 +8,9 @@ from rich.console import Console
 
 from dunrestore.cli import console
 from dunrestore.cli.progress import RestoreProgress
+from dunrestore.cli.train_progress import TrainingProgress
 from dunrestore.restoration.observer import LOOKING, Advance
+from dunrestore.training.observers import Step
 
 PIXELS = 3_000_000
 
@@ -61,3 +63,15 @@ def test_the_bar_moves_while_a_picture_is_looked_at_and_fills_with_its_last_tile
             found.append(completed(bar))
     assert found == sorted(set(found))
     assert (found[0], found[4], found[-1]) == (0, LOOKING, 1)
+
+
+def test_a_training_shows_its_steps_and_gives_the_cursor_back(terminal):
+    bar = TrainingProgress(40, 3, bar=True, lines=False)
+    bar.stepped(Step(4, 0.25, 1e-3, 1.0, 7.5))
+    line = last_line(bar, terminal)
+    assert "4/40" in line
+    assert "loss 0.2500  7.5 images/s" in line
+    hidden, shown = "\x1b[?25l", "\x1b[?25h"
+    assert terminal.getvalue().count(hidden) - terminal.getvalue().count(shown) == 1
+    bar.close()
+    assert terminal.getvalue().count(hidden) == terminal.getvalue().count(shown)
