@@ -22,7 +22,7 @@ import dunrestore
 from dunrestore.checkpoints.catalogue import CATALOGUE
 from dunrestore.checkpoints.entries import Entry, check_name, check_url, parse_catalogue
 from dunrestore.checkpoints.record import Record, read_record
-from dunrestore.errors import ModelError, file_access_error
+from dunrestore.errors import DunrestoreError, ModelError, file_access_error
 from dunrestore.storage.hashing import sha256_of
 
 State = Literal["embedded", "missing", "cached", "imported", "importable", "remote"]
@@ -135,13 +135,20 @@ class Store:
     def names(self) -> list[str]:
         """Every model that has a name: of the catalogues, then of the cache alone.
 
-        Those are left out that the catalogue means to embed, but this version comes without.
+        Those are left out that the catalogue means to embed, but this version comes without; those
+        whose record cannot be read are not.
         """
         listed = [name for name in self.entries if not self._left_out(name)]
         if not self.folder.is_dir():
             return listed
         here = sorted(p.name for p in self.folder.iterdir() if p.is_dir())
-        return [*listed, *(n for n in here if n not in self.entries and self.knows(n))]
+        return [*listed, *(n for n in here if n not in self.entries and self._may_hold(n))]
+
+    def _may_hold(self, name: str) -> bool:
+        try:
+            return self.knows(name)
+        except DunrestoreError:  # its broken record is no reason to name no others
+            return True
 
     def _left_out(self, name: str) -> bool:
         index = embedded_index()

@@ -34,12 +34,15 @@ class Verdict:
 
 
 def names_here(store: Store) -> list[str]:
-    """Every model that is embedded or in the cache."""
-    return [
-        name
-        for name in store.names()
-        if store.status(name).state in ("embedded", "cached", "imported")
-    ]
+    """Every model that is embedded or in the cache, also those whose record cannot be read."""
+    return [name for name in store.names() if _is_here(store, name)]
+
+
+def _is_here(store: Store, name: str) -> bool:
+    try:
+        return store.status(name).state in ("embedded", "cached", "imported")
+    except DunrestoreError:
+        return True
 
 
 def verify(store: Store, name: str, *, run: bool) -> Verdict:
@@ -48,7 +51,12 @@ def verify(store: Store, name: str, *, run: bool) -> Verdict:
     Raises:
         ModelError: if there is none of that name on this machine.
     """
-    status = store.status(name)
+    try:
+        status = store.status(name)
+    except DunrestoreError as error:
+        if name not in store.names():
+            raise
+        return Verdict(name, problem=f"{error.cause}; {error.next_step}")
     if status.path is None:
         return Verdict(status.name, problem="is not on this machine")
     found = store.find(status.name)

@@ -4,14 +4,19 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dunrestore.diagnosis.findings import Finding
+from dunrestore.diagnosis.findings import Finding, State
+from dunrestore.errors import DunrestoreError
+
+if TYPE_CHECKING:
+    from dunrestore.checkpoints.store import Store
 
 
 def models(default: str, cache_dir: Path | None) -> Iterator[Finding]:
     """Verify the hash of every model that is here; say which ones others need."""
     from dunrestore.checkpoints.store import Store
-    from dunrestore.checkpoints.verify import names_here, verify
+    from dunrestore.checkpoints.verify import names_here
 
     store = Store(cache_dir)
     here = names_here(store)
@@ -19,15 +24,25 @@ def models(default: str, cache_dir: Path | None) -> Iterator[Finding]:
         advice = "install dunrestore again"
         yield Finding("models", default, "the default model is missing", "broken", advice)
     for name in here:
-        verdict = verify(store, name, run=False)
-        state = "ok" if verdict.passed else "broken" if name == default else "problem"
-        value = "whole" + (f"; {verdict.note}" if verdict.note else "")
-        advice = "" if verdict.passed else "pull, import or install it again; do not use it"
-        facts = {"sha256": verdict.sha256, "state": store.status(name).state}
-        yield Finding("models", name, verdict.problem or value, state, advice, facts)
-    if store.find("lpips-alexnet") is None:
+        bad: State = "broken" if name == default else "problem"
+        try:
+            yield _model(store, name, bad)
+        except DunrestoreError as error:
+            yield Finding("models", name, error.cause, bad, error.next_step)
+    if "lpips-alexnet" not in here:
         advice = "`dunrestore models pull lpips-alexnet`, for the metric LPIPS"
         yield Finding("models", "lpips-alexnet", "not fetched", "note", advice)
+
+
+def _model(store: "Store", name: str, bad: State) -> Finding:
+    from dunrestore.checkpoints.verify import verify
+
+    status = store.status(name)
+    verdict = verify(store, name, run=False)
+    value = verdict.problem or "whole" + (f"; {verdict.note}" if verdict.note else "")
+    advice = "" if verdict.passed else "pull, import or install it again; do not use it"
+    facts = {"sha256": verdict.sha256, "state": status.state}
+    return Finding("models", name, value, "ok" if verdict.passed else bad, advice, facts)
 
 
 def speeds(default: str, cache_dir: Path | None, seconds: float | None) -> Iterator[Finding]:

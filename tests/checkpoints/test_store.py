@@ -145,6 +145,22 @@ def test_a_broken_record_does_not_keep_other_models_from_loading(
     assert dunrestore.load("arin", cache_dir=shop.cache).name == "arin"
     result = shop.models("list")
     assert (result.code, "models remove other" in result.err) == (8, True)
+    with pytest.raises(ModelError, match=r"no model called 'aran'.*did you mean arin"):
+        dunrestore.load("aran", cache_dir=shop.cache)
+    assert "other" in store.Store(shop.cache).names()
+
+
+def test_a_broken_record_hides_no_verdict(shop, page, tmp_path, assert_whole):
+    assert_whole(shop.pull())
+    broken = shop.cache / "models" / "other"
+    broken.mkdir(parents=True)
+    (broken / "record.json").write_text("{")
+    result = shop.models("verify", "--json")
+    verdicts = {one["name"]: one for one in json.loads(result.out)}
+    assert result.code == 8
+    assert (verdicts["m"]["passed"], verdicts["other"]["passed"]) == (True, False)
+    assert "models remove other" in verdicts["other"]["problem"]
+    assert shop.models("verify", "none").code == 8
 
 
 def test_what_was_removed_is_not_listed(shop, page, assert_whole):

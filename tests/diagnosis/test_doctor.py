@@ -54,10 +54,10 @@ print(*({libraries!r} & {{*sys.modules}}))
 def test_a_broken_library_is_a_line_and_an_exit_code(capsys, tmp_path, monkeypatch, module):
     real = software.importlib.import_module
 
-    def broken(name):
+    def broken(name, package=None):
         if name == module:
             raise OSError("libfoo.so.1: cannot open shared object file")
-        return real(name)
+        return real(name, package)
 
     monkeypatch.setattr(software.importlib, "import_module", broken)
     code, told = diagnosed(capsys, tmp_path)
@@ -93,6 +93,20 @@ def test_a_check_that_fails_leaves_the_others(capsys, tmp_path, monkeypatch):
     assert [f["value"] for f in found] == ["some", "RuntimeError: driver"]
     assert [f["state"] for f in found] == ["ok", "problem"]
     assert code == ExitCode.OK
+
+
+@pytest.mark.parametrize("name", ["other", "hinet-gopro", "lpips-alexnet"])
+def test_a_broken_record_hides_no_other_model(capsys, tmp_path, name):
+    folder = tmp_path / "models" / name
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text("{")
+    code, told = diagnosed(capsys, tmp_path)
+    found = {f["name"]: f for f in told["findings"] if f["section"] == "models"}
+    assert code == ExitCode.OK
+    assert (found["arin"]["state"], found[name]["state"]) == ("ok", "problem")
+    assert found[name]["value"] == "the record of this model is broken"
+    assert f"models remove {name}" in found[name]["advice"]
+    assert "models" not in found
 
 
 def test_a_torchvision_of_another_torch_is_explained(monkeypatch):
