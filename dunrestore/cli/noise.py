@@ -1,5 +1,6 @@
 """``dunrestore noise``: add damage and noise, the same for the same seed."""
 
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -299,7 +300,7 @@ def _mask_paths(jobs: "Sequence[Job]", output: Path, mask_output: Path | None) -
     inside = [j.target.relative_to(output) if output in j.target.parents else Path(j.target.name)
               for j in jobs]  # fmt: skip
     paths: list[Path | None] = [mask_output / path.with_suffix(".png") for path in inside]
-    if shared := next((path for path in paths if paths.count(path) > 1), None):
+    if shared := next((path for path, count in Counter(paths).items() if count > 1), None):
         raise UsageError(
             "would be the mask of two pictures, which differ in their format alone",
             path=shared,

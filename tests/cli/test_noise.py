@@ -201,6 +201,14 @@ def test_masks_replace_no_inputs_in_their_folder_and_no_output(mural, tmp_path, 
     assert everything(tmp_path) == before
 
 
+def test_pictures_that_differ_in_their_format_alone_share_no_mask(mural, tmp_path, capsys):
+    tifffile.imwrite(tmp_path / "wall.tif", MURAL)
+    code = noise(mural, tmp_path / "wall.tif", "-o", tmp_path / "out", "--damage", "flakes",
+                 "--mask-output", tmp_path / "masks")  # fmt: skip
+    assert code == 2
+    assert "masks/wall.png: would be the mask of two pictures" in capsys.readouterr().err
+
+
 def test_outputs_and_masks_that_exist_stop_a_run_before_it_begins(mural, tmp_path, capsys):
     Image.fromarray(MURAL[::-1]).save(tmp_path / "other.png")
     out, masks = tmp_path / "out", tmp_path / "masks"

@@ -92,10 +92,11 @@ def plan_jobs(
     else:
         if suffix is None:
             suffix = DEFAULT_SUFFIX if output is None else ""
+        named = set(inputs)
         jobs = [
             Job(source, _target(source, root, output, suffix, extension))
             for root, source in _sources(inputs, output, recursive=recursive)
-            if source in inputs or _matches(source, root, include, exclude)
+            if source in named or _matches(source, root, include, exclude)
         ]
     if not jobs:
         hint = "" if recursive else "; use -r for folders inside folders"

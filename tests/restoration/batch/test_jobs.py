@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from dunrestore.cli.noise import _mask_paths
 from dunrestore.errors import FileAccessError, InputError, NothingToDoError, UsageError
 from dunrestore.restoration.batch.jobs import plan_jobs
 
@@ -130,6 +131,29 @@ def test_several_pictures_do_not_go_to_one_file(tree, names):
 def test_a_picture_that_is_given_twice_is_named_once(tree):
     with pytest.raises(UsageError, match=r"a\.png: given twice"):
         plan_jobs([tree / "in/a.png", tree / "in/a.png"], tree / "out")
+
+
+class CountedPath(type(Path())):
+    """Counts how often paths are compared."""
+
+    compared = 0
+
+    def __eq__(self, other):
+        CountedPath.compared += 1
+        return super().__eq__(other)
+
+    __hash__ = Path.__hash__
+
+
+def test_many_names_are_not_each_compared_with_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(CountedPath, "compared", 0)
+    inputs = [CountedPath(tmp_path / f"{number}.png") for number in range(200)]
+    for path in inputs:
+        path.touch()
+    jobs = plan_jobs(inputs, tmp_path / "out")
+    assert [job.source for job in jobs] == [Path(path) for path in inputs]
+    assert len(_mask_paths(jobs, tmp_path / "out", CountedPath(tmp_path / "masks"))) == 200
+    assert CountedPath.compared < 10 * len(inputs)
 
 
 def test_a_dot_makes_no_file_of_a_folder(tree):
