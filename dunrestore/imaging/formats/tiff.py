@@ -124,12 +124,15 @@ def read(
 def _quiet() -> Generator[None, None, None]:
     """Keep tifffile from complaining on stderr about tags that are copied as they are."""
     logger = logging.getLogger("tifffile")
-    before = logger.disabled
-    logger.disabled = True
+
+    def silence(_: logging.LogRecord) -> bool:  # each its own: files are read at the same time
+        return False
+
+    logger.addFilter(silence)
     try:
         yield
     finally:
-        logger.disabled = before
+        logger.removeFilter(silence)
 
 
 def read_tags(file: BinaryIO) -> tuple[list[Ifd], bool]:

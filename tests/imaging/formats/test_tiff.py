@@ -1,6 +1,7 @@
 """TIFF: any form in, the same form out, every tag's bytes as they stood."""
 
 import io
+import logging
 import threading
 import time
 
@@ -251,3 +252,15 @@ def test_many_small_strips_are_handed_over_together(tmp_path, monkeypatch):
     np.testing.assert_array_equal(files.read(path, in_part=0).pages[0].samples[:], array)
     assert sum(handed) == 2000
     assert len(handed) == 3  # of 2**18 pixels
+
+
+def test_tifffile_is_quiet_while_any_file_is_read_and_no_longer(caplog):
+    complain = logging.getLogger("tifffile").warning
+    first, second = tiff._quiet(), tiff._quiet()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    complain("while the second is read")
+    second.__exit__(None, None, None)
+    complain("afterwards")
+    assert [record.message for record in caplog.records] == ["afterwards"]
