@@ -7,7 +7,6 @@ its final name is whole and proven.
 
 import difflib
 import json
-import os
 import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import platformdirs
 from filelock import FileLock, Timeout
 
 import dunrestore
@@ -23,6 +21,7 @@ from dunrestore.checkpoints.catalogue import CATALOGUE
 from dunrestore.checkpoints.entries import Entry, check_name, check_url, parse_catalogue
 from dunrestore.checkpoints.record import Record, read_record
 from dunrestore.errors import DunrestoreError, ModelError, file_access_error
+from dunrestore.storage.cache import VARIABLE, cache_root
 from dunrestore.storage.hashing import sha256_of
 
 State = Literal["embedded", "missing", "cached", "imported", "importable", "remote"]
@@ -60,9 +59,8 @@ class Status:
 
 
 def cache_folder(cache_dir: Path | str | None = None) -> Path:
-    """The folder for models: an argument, ``DUNRESTORE_CACHE_DIR``, or the user's cache folder."""
-    chosen = cache_dir or os.environ.get("DUNRESTORE_CACHE_DIR")
-    return Path(chosen or platformdirs.user_cache_path("dunrestore")).expanduser() / "models"
+    """The folder for models, in ``storage.cache.cache_root``."""
+    return cache_root(cache_dir) / "models"
 
 
 def embedded_folder() -> Path:
@@ -274,7 +272,7 @@ class Store:
             raise ModelError(
                 f"the cache cannot be written to: {(error.strerror or str(error)).lower()}",
                 path=self.folder,
-                next_step="choose another folder with --cache-dir or DUNRESTORE_CACHE_DIR",
+                next_step=f"choose another folder with --cache-dir or {VARIABLE}",
             ) from error
         try:
             yield

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dunrestore.cli import console
-from dunrestore.cli.restore_options import least_tile
+from dunrestore.cli.restore_options import CacheDir, least_tile
 
 if TYPE_CHECKING:
     from dunrestore.benchmarking.session import Outcome
@@ -110,9 +110,7 @@ def bench(
         Literal["auto", "always", "never"],
         typer.Option("--preserve", help="As in `restore`: keep what was not damaged."),
     ] = "auto",
-    cache_dir: Annotated[
-        Path | None, typer.Option("--cache-dir", metavar="DIR", help="Where models are kept.")
-    ] = None,
+    cache_dir: CacheDir = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="The results as one JSON object on stdout.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dunrestore.cli import console
+from dunrestore.cli.restore_options import CacheDir
 
 if TYPE_CHECKING:
     from dunrestore.benchmarking.comparing import Compared
@@ -27,9 +28,7 @@ def compare(
         typer.Option("--suffix", metavar="TEXT", help="What RESTORED's names carry after TRUTH's."),
     ] = "",
     lpips: Annotated[bool, typer.Option("--lpips/--no-lpips", help="Measure LPIPS.")] = True,
-    cache_dir: Annotated[
-        Path | None, typer.Option("--cache-dir", metavar="DIR", help="Where downloads are kept.")
-    ] = None,
+    cache_dir: CacheDir = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per pair.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say errors only.")] = False,

@@ -1,13 +1,13 @@
 """``dunrestore doctor``: what this machine has, how fast it is, and what is missing."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dunrestore.cli import console
 from dunrestore.cli.restore import DEFAULT_MODEL
+from dunrestore.cli.restore_options import CacheDir
 from dunrestore.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -21,15 +21,7 @@ def doctor(
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Measure the default model's speed.")
     ] = True,
-    cache_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--cache-dir",
-            metavar="DIR",
-            envvar="DUNRESTORE_CACHE_DIR",
-            help="Where downloaded models lie.",
-        ),
-    ] = None,
+    cache_dir: CacheDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Show devices, their speed, memory, models, versions, and what is missing."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dunrestore.cli import console
+from dunrestore.cli.restore_options import CacheDir
 from dunrestore.errors import ModelError, NothingToDoError
 
 if TYPE_CHECKING:
@@ -19,15 +20,6 @@ app = typer.Typer(help="List, fetch, import and check models.", no_args_is_help=
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's name.")]
 Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Models by name.")]
-CacheDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--cache-dir",
-        metavar="DIR",
-        envvar="DUNRESTORE_CACHE_DIR",
-        help="Where downloads and imports lie.",
-    ),
-]
 Catalog = Annotated[
     str | None,
     typer.Option(

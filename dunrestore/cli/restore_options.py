@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from dunrestore.imaging.limits import LEAST_TILE
+from dunrestore.storage.cache import VARIABLE
 
 COMPUTING = "Computing"
 FILES = "Files"
@@ -316,7 +317,8 @@ Report = Annotated[
 ]
 
 CacheDir = Annotated[
-    Path | None, typer.Option("--cache-dir", metavar="DIR", help="Where models are kept.")
+    Path | None,
+    typer.Option("--cache-dir", metavar="DIR", envvar=VARIABLE, help="Where models are kept."),
 ]
 
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]

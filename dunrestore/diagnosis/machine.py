@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dunrestore import limits
 from dunrestore.diagnosis.findings import Finding
+from dunrestore.storage.cache import VARIABLE
 
 UNITS = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_bf16", "asimd", "sve", "bf16")
 """Units that a network's speed depends on, as the system calls them."""
@@ -67,7 +68,7 @@ def cache(cache_dir: Path | None) -> Iterator[Finding]:
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            advice = "allow writing there, or set DUNRESTORE_CACHE_DIR to a folder of your own"
+            advice = f"allow writing there, or set {VARIABLE} to a folder of your own"
             value = f"{wanted}: no permission to write"
             yield Finding("cache", name, value, "problem", advice, {"folder": str(wanted)})
             continue

@@ -7,7 +7,6 @@ any time; one that is broken or cannot be written is as good as none.
 import hashlib
 import json
 import logging
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -15,11 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-import platformdirs
-
 from dunrestore.errors import DunrestoreError
 from dunrestore.stamps import version_of
 from dunrestore.storage.atomic import write_bytes
+from dunrestore.storage.cache import cache_root
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +45,8 @@ class Speed:
 
 
 def measurements_path() -> Path:
-    """``machine.json`` in ``DUNRESTORE_CACHE_DIR`` or the user's cache folder."""
-    chosen = os.environ.get("DUNRESTORE_CACHE_DIR")
-    return Path(chosen or platformdirs.user_cache_path("dunrestore")).expanduser() / "machine.json"
+    """``machine.json`` in ``storage.cache.cache_root``."""
+    return cache_root() / "machine.json"
 
 
 @cache

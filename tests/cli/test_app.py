@@ -56,6 +56,14 @@ print("imported:", *({heavy!r} & {{*sys.modules}}))
     assert done.stdout.splitlines()[-1] == "imported:"
 
 
+@pytest.mark.parametrize(
+    "command", [["restore"], ["bench"], ["compare"], ["doctor"], ["models", "list"]]
+)
+def test_help_names_the_variable_of_the_cache(command, capsys):
+    assert app_module.run([*command, "--help"]) == ExitCode.OK
+    assert "DUNRESTORE_CACHE_DIR" in capsys.readouterr().out
+
+
 def test_an_interrupt_that_an_import_turns_into_another_error_is_one(monkeypatch, capsys):
     broken = typer.Typer()
 
