@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dunrestore.errors import InputError
-
-JPEG_SIDE = 65500
-"""Pixels; the format holds no longer side."""
+from dunrestore.imaging.limits import LARGEST_SIDES
 
 
 def add_gaussian(
@@ -36,8 +34,9 @@ def through_jpeg(picture: NDArray[np.float32], quality: int) -> NDArray[np.float
     Raises:
         InputError: if a side is longer than a JPEG can be.
     """
-    if max(picture.shape[:2]) > JPEG_SIDE:
-        raise InputError(f"a JPEG holds at most {JPEG_SIDE} pixels a side")
+    largest = LARGEST_SIDES["jpeg"]
+    if max(picture.shape[:2]) > largest:
+        raise InputError(f"a JPEG holds at most {largest} pixels a side")
     samples = np.rint(picture * 255).clip(0, 255).astype(np.uint8)
     grey = samples.shape[2] == 1
     memory = io.BytesIO()

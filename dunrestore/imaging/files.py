@@ -21,7 +21,7 @@ from dunrestore.imaging.formats import jp2, jpeg, png, png_write, tiff, tiff_wri
 from dunrestore.imaging.formats.encoded import Encoded, read_encoded
 from dunrestore.imaging.formats.tiff_rows import TiffRows
 from dunrestore.imaging.in_order import each_part
-from dunrestore.imaging.limits import check_sides
+from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_sides
 from dunrestore.imaging.palettes import expanded
 from dunrestore.imaging.picture import Document, Format, Picture, Samples
 from dunrestore.imaging.rows import Make, temporary_room
@@ -132,7 +132,7 @@ def _decode(
     head = file.read(16)
     file.seek(0)
     if not head:
-        raise InputError("the file is empty", next_step="get an undamaged copy of the file")
+        raise InputError("the file is empty", next_step=ASK_FOR_UNDAMAGED)
     try:
         if tiff.recognise(head):
             in_part = tiff.InPart(large, partial(TiffRows, path), make, any_depth)
@@ -149,7 +149,7 @@ def _decode(
         if (failure := _disk_failure(error)) is not None:
             raise failure from error
         shown = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"it cannot be decoded ({shown})", next_step=_GET_ANOTHER) from error
+        raise InputError(f"it cannot be decoded ({shown})", next_step=ASK_FOR_UNDAMAGED) from error
     kind = next((name for mark, name in _OTHERS.items() if head.startswith(mark)), None)
     cause = f"{kind} is not supported" if kind else "this is no picture file that can be read"
     raise InputError(cause, next_step=f"{_SUPPORTED} are read")
@@ -163,7 +163,6 @@ def _disk_failure(error: BaseException) -> OSError | None:
     return behind
 
 
-_GET_ANOTHER = "get an undamaged copy of the file"
 _READERS: dict[bytes, Callable[[Encoded, float | None], Document]] = {
     png.SIGNATURE: png.read,
     b"\xff\xd8\xff": jpeg.read,

@@ -23,7 +23,7 @@ NAMES: "dict[Format, str]" = {
     "jp2": "JPEG 2000",
     "webp": "WebP",
 }
-_LARGEST_SIDES: "dict[Format, int]" = {"jpeg": 65500, "webp": 16383}
+LARGEST_SIDES: "dict[Format, int]" = {"jpeg": 65500, "webp": 16383}
 """In pixels; the JPEG format would allow a few more than its encoders."""
 
 
@@ -57,7 +57,7 @@ def check_sides(kind: "Format", height: int, width: int) -> None:
     Raises:
         InputError: naming the format.
     """
-    largest = _LARGEST_SIDES.get(kind)
+    largest = LARGEST_SIDES.get(kind)
     if largest is not None and max(height, width) > largest:
         raise InputError(
             f"a {NAMES[kind]} holds at most {largest} pixels a side",

@@ -24,6 +24,11 @@ DTYPES: dict[str, torch.dtype] = {
 }
 
 
+def name_of(dtype: torch.dtype) -> str:
+    """What a precision is called in records: ``float32``, ``bfloat16`` or ``float16``."""
+    return str(dtype).removeprefix("torch.")
+
+
 def choose_device(name: str) -> torch.device:
     """The device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; a GPU with its number.
 

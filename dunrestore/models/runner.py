@@ -18,6 +18,7 @@ from torch import nn
 from dunrestore.errors import OutputCheckError
 from dunrestore.models.allocation import keep_freed_memory
 from dunrestore.models.colours import Evidence, Part
+from dunrestore.models.devices import name_of
 from dunrestore.models.facts import facts
 from dunrestore.models.normalisation import set_window
 
@@ -156,7 +157,7 @@ class Runner:
             if logits is None or torch.isfinite(logits.sum()):
                 # Fetched here, where all that was computed is waited for.
                 return counts.cpu().numpy(), logits, len(tiles) if dtype != self.dtype else 0
-            log.info("what was found in a tile was not finite in %s", _name(dtype))
+            log.info("what was found in a tile was not finite in %s", name_of(dtype))
         raise _faulty("not finite")
 
     @torch.inference_mode()
@@ -180,7 +181,7 @@ class Runner:
         fault = fault_of(x, change, WILD if self.dtype == torch.float32 else DOUBTFUL)
         if fault and self.dtype != torch.float32:
             # The picture's own line says how many there were.
-            log.info("a tile was %s in %s; computed again in float32", fault, _name(self.dtype))
+            log.info("a tile was %s in %s; computed again in float32", fault, name_of(self.dtype))
             redone = len(tiles)
             change = changed_in(torch.float32)
             fault = fault_of(x, change, WILD)
@@ -262,10 +263,6 @@ def _is_ready(network: nn.Module, device: torch.device) -> bool:
         p.device == where and (p.ndim != 4 or p.is_contiguous(memory_format=torch.channels_last))
         for p in network.parameters()
     )
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _faulty(fault: str) -> OutputCheckError:

@@ -16,7 +16,7 @@ from dunrestore.errors import MemoryExhaustedError, UsageError
 from dunrestore.imaging import tiling
 from dunrestore.imaging.limits import LEAST_TILE
 from dunrestore.models.allocation import hand_back_memory, is_out_of_memory
-from dunrestore.models.devices import choose_devices, choose_precision, free_memory
+from dunrestore.models.devices import choose_devices, choose_precision, free_memory, name_of
 from dunrestore.models.facts import facts
 from dunrestore.models.runner import in_turn, size_multiple
 from dunrestore.models.runners import Runners
@@ -164,7 +164,7 @@ def compute(
             continue
         finally:
             hand_back_memory()
-        name = str(dtype).removeprefix("torch.")
+        name = name_of(dtype)
         side = 0 if whole else tile
         return result, Computed(side, overlap, named, name, runners.redone)
 

@@ -16,6 +16,7 @@ from dunrestore.imaging.picture import Encoding
 from dunrestore.imaging.pixels import samples_to_rgb
 from dunrestore.imaging.rows import Rows, StoredRows, bands
 from dunrestore.imaging.tiling import Tile
+from dunrestore.models.devices import name_of
 from dunrestore.models.runners import Runners
 from dunrestore.restoration.change import Progress
 from dunrestore.restoration.observer import Advance
@@ -150,7 +151,7 @@ class Gathering:
             "lefts": list(plan.lefts),
             # Their number may change: it does not decide what comes out.
             "device": runners.devices[0].type,
-            "precision": str(runners.dtype).removeprefix("torch."),
+            "precision": name_of(runners.dtype),
         }
         if self.begun() != wanted:
             self._work.forget(page=self._name)

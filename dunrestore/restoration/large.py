@@ -32,7 +32,7 @@ from dunrestore.imaging.pixels import (
     upright_rows,
 )
 from dunrestore.imaging.rows import DerivedRows, Rows, StoredRows, TurnedRows, WritableRows, bands
-from dunrestore.models.devices import DTYPES, choose_devices, free_memory
+from dunrestore.models.devices import DTYPES, choose_devices, free_memory, name_of
 from dunrestore.models.facts import facts
 from dunrestore.provenance.record import options_hash
 from dunrestore.restoration.change import Computed, Progress, compute
@@ -221,7 +221,7 @@ class _Large:
         if begun.get("device") == choose_devices(options.device)[0].type:
             # Chosen afresh, tiles and precision could come out otherwise.
             tile = begun["side"]
-            named = {str(dtype).removeprefix("torch."): name for name, dtype in DTYPES.items()}
+            named = {name_of(dtype): name for name, dtype in DTYPES.items()}
             options = replace(options, precision=named[begun["precision"]])
         return compute(
             lambda runners, plan, side: gathering.run(runners, plan, side, self._progress),

@@ -10,7 +10,7 @@ from torch import nn
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.models import measurements
-from dunrestore.models.devices import DTYPES
+from dunrestore.models.devices import DTYPES, name_of
 from dunrestore.models.measurements import Speed
 from dunrestore.models.runner import Runner, size_multiple
 from dunrestore.restoration.change import LARGEST_ON_GPU, WINDOW, automatic_tile
@@ -65,7 +65,7 @@ def measure(
             said = (str(error).splitlines() or [type(error).__name__])[0]
             failed.append(f"{device} {precision}: {said}")
             continue
-        name = str(DTYPES[precision]).removeprefix("torch.")
+        name = name_of(DTYPES[precision])
         calls_itself = hardware(torch.device(device))
         speeds.append(Speed(model.name, model.sha256, device, calls_itself, name, side, rate, date))
     measurements.store_speeds(torch.get_num_threads(), speeds)
@@ -132,7 +132,7 @@ def stored_speed(model: Model, device: torch.device, dtype: torch.dtype) -> Spee
 
     Of the largest tile, whose speed comes closest to a picture's.
     """
-    wanted = model.sha256, str(device), str(dtype).removeprefix("torch."), hardware(device)
+    wanted = model.sha256, str(device), name_of(dtype), hardware(device)
     fitting = [
         speed
         for speed in measurements.read_speeds(torch.get_num_threads())

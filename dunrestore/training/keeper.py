@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dunrestore.checkpoints.formats import SAFETENSORS, save
+from dunrestore.models.devices import name_of
 from dunrestore.stamps import version_of
 from dunrestore.training.config import as_values
 from dunrestore.training.data import RunData
@@ -98,7 +99,7 @@ class Keeper:
                 "iterations": self._trainer.iteration,
                 "data": self._data.description,
                 "device": str(self._trainer.device),
-                "precision": str(self._trainer.dtype).removeprefix("torch."),
+                "precision": name_of(self._trainer.dtype),
                 "processes": self._world.size,
                 "versions": _versions(),
             },

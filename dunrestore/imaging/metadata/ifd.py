@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Literal
 
 from dunrestore.errors import InputError
+from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED
 
 ByteOrder = Literal["<", ">"]
 ReadAt = Callable[[int, int], bytes]
@@ -136,7 +137,7 @@ def parse(
     count_size, entry_size, code = (8, 20, "Q") if big else (2, 12, "I")
     count = int.from_bytes(_exactly(read_at, offset, count_size), _ENDIAN[byteorder])
     if count > 4096 or depth > DEEPEST:
-        raise InputError("the TIFF directory is damaged", next_step=_ASK_FOR_ANOTHER)
+        raise InputError("the TIFF directory is damaged", next_step=ASK_FOR_UNDAMAGED)
     size = count * entry_size + struct.calcsize(code)
     table = _exactly(read_at, offset + count_size, size)
     entries: list[Entry] = []
@@ -150,13 +151,12 @@ def parse(
 
 
 _ENDIAN: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
-_ASK_FOR_ANOTHER = "get an undamaged copy of the file"
 
 
 def _exactly(read_at: ReadAt, offset: int, size: int) -> bytes:
     data = read_at(offset, size)
     if len(data) != size:
-        raise InputError("the file is cut short or damaged", next_step=_ASK_FOR_ANOTHER)
+        raise InputError("the file is cut short or damaged", next_step=ASK_FOR_UNDAMAGED)
     return data
 
 
@@ -213,7 +213,7 @@ def parse_block(block: bytes) -> Ifd:
     """
     order = byte_order(block[:2])
     if order is None or len(block) < 8:
-        raise InputError("the EXIF block is damaged", next_step=_ASK_FOR_ANOTHER)
+        raise InputError("the EXIF block is damaged", next_step=ASK_FOR_UNDAMAGED)
     (offset,) = struct.unpack(order + "I", block[4:8])
     return parse(lambda at, size: block[at : at + size], offset, order)[0]
 
