@@ -26,7 +26,7 @@ from dunrestore.models.colours import Part
 from dunrestore.models.facts import facts
 from dunrestore.models.normalisation import set_window
 from dunrestore.models.runner import Runner
-from dunrestore.models.runners import Runners
+from dunrestore.models.several_devices import Runners
 from dunrestore.restoration.change import LARGEST_ON_GPU, WINDOW
 
 STACKS = 8

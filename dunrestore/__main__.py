@@ -11,7 +11,7 @@ def main() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     try:
         from dunrestore.cli.app import run  # takes a while
-        from dunrestore.limits import limit_threads
+        from dunrestore.resources import limit_threads
 
         limit_threads()
         code = run()

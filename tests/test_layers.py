@@ -17,7 +17,7 @@ LAYERS = [
     {"degradations", "metrics", "models"},
     {"imaging"},
     {"storage"},
-    {"errors", "limits", "stamps"},
+    {"errors", "resources", "stamps"},
 ]
 FLOORS = {
     "imaging": [{"files", "folders", "keeping"}, {"formats"}, {"metadata"}, {"all else"}],

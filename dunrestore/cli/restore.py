@@ -70,7 +70,7 @@ def restore(
     from dunrestore.restoration.batch.at_once import files_at_once
     from dunrestore.restoration.batch.existing import refuse_existing
     from dunrestore.restoration.batch.jobs import extension_of, output_folder, plan_jobs
-    from dunrestore.restoration.batch.masks import with_masks
+    from dunrestore.restoration.batch.mask_pairing import with_masks
     from dunrestore.restoration.batch.report import refuse_report, write_report
     from dunrestore.restoration.batch.run import BatchOptions, Run
     from dunrestore.restoration.options import RestoreOptions

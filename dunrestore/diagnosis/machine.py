@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from dunrestore import limits
+from dunrestore import resources
 from dunrestore.diagnosis.findings import Finding
 from dunrestore.storage.cache import VARIABLE
 
@@ -41,7 +41,7 @@ def devices() -> Iterator[Finding]:
 
 def memory() -> Iterator[Finding]:
     """Free memory, and disk where temporary files go and here."""
-    found = limits.memory()
+    found = resources.memory()
     low = found.free < 2e9
     yield Finding(
         "memory",

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from numpy.typing import NDArray
 
 from dunrestore.imaging.rows import AT_ONCE, Rows, bands, fetching
-from dunrestore.limits import processors
+from dunrestore.resources import processors
 
 S = TypeVar("S")
 T = TypeVar("T")

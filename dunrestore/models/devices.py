@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch.nn import functional as F
 
-from dunrestore import limits
+from dunrestore import resources
 from dunrestore.errors import UsageError
 from dunrestore.models import measurements
 from dunrestore.stamps import now
@@ -168,4 +168,4 @@ def free_memory(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return free + reusable
-    return limits.memory().free
+    return resources.memory().free

@@ -19,7 +19,7 @@ from dunrestore.models.allocation import hand_back_memory, is_out_of_memory
 from dunrestore.models.devices import choose_devices, choose_precision, free_memory, name_of
 from dunrestore.models.facts import facts
 from dunrestore.models.runner import in_turn, size_multiple
-from dunrestore.models.runners import Runners
+from dunrestore.models.several_devices import Runners
 from dunrestore.restoration.observer import Advance
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.tiles import changed, evidence_of, looked, must_look, no_counts

@@ -17,7 +17,7 @@ from dunrestore.imaging.pixels import samples_to_rgb
 from dunrestore.imaging.rows import Rows, StoredRows, bands
 from dunrestore.imaging.tiling import Tile
 from dunrestore.models.devices import name_of
-from dunrestore.models.runners import Runners
+from dunrestore.models.several_devices import Runners
 from dunrestore.restoration.change import Progress
 from dunrestore.restoration.observer import Advance
 from dunrestore.restoration.tiles import (

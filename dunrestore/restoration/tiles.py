@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dunrestore.imaging import tiling
 from dunrestore.imaging.rows import Rows, WritableRows
 from dunrestore.models.colours import Evidence, Part, number_of_counts
-from dunrestore.models.runners import Runners, Stack
+from dunrestore.models.several_devices import Runners, Stack
 
 Pixels = Callable[[tiling.Tile], NDArray[np.float32]]
 """The pixels (rows, columns, C) of a tile."""

@@ -9,7 +9,7 @@ from dunrestore.models.colours import Part
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINetConfig
 from dunrestore.models.runner import DOUBTFUL, WILD, Runner, fault_of
-from dunrestore.models.runners import Runners
+from dunrestore.models.several_devices import Runners
 
 TILE = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 0.4
 

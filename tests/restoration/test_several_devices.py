@@ -14,7 +14,7 @@ from dunrestore.models.measurements import Speed
 from dunrestore.restoration import change
 from dunrestore.restoration.batch import estimate
 from dunrestore.restoration.batch.estimate import PlannedFile
-from dunrestore.restoration.batch.stages import Stopped
+from dunrestore.restoration.batch.steps import Stopped
 from dunrestore.restoration.change import common_tile, propose
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.source import FileOptions, Job

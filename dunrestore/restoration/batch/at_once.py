@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from dunrestore.limits import processors
 from dunrestore.models.devices import free_memory
+from dunrestore.resources import processors
 
 MOST_AT_ONCE = 8
 """Files computed at once on a GPU where nothing else is said."""

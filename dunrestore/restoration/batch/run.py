@@ -23,7 +23,7 @@ from dunrestore.provenance.record import Record, options_hash
 from dunrestore.provenance.traces import KnownOutputs
 from dunrestore.restoration.batch.existing import Policy, Wanted, decide
 from dunrestore.restoration.batch.folder import claimed, clear_unfinished
-from dunrestore.restoration.batch.stages import Clock, Step, Stopped
+from dunrestore.restoration.batch.steps import Clock, Step, Stopped
 from dunrestore.restoration.file import FileResult, restore_opened, write_file
 from dunrestore.restoration.large import streams
 from dunrestore.restoration.observer import Advance, Observer, Relay

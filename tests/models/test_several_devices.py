@@ -10,7 +10,7 @@ import torch
 
 from dunrestore.models.colours import Part
 from dunrestore.models.runner import Runner
-from dunrestore.models.runners import Runners
+from dunrestore.models.several_devices import Runners
 from tests.restoration.networks import Toy
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dunrestore import limits
+from dunrestore import resources
 
 MACHINE = psutil.virtual_memory().total
 
@@ -17,10 +17,10 @@ MACHINE = psutil.virtual_memory().total
 def groups(monkeypatch, tmp_path):
     """Writes this process's groups and their files as the system shows them."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(limits, "_in_affinity", lambda: 8)
-    monkeypatch.setattr(limits, "_GROUPS", tmp_path)
-    monkeypatch.setattr(limits, "_OWN_GROUPS", tmp_path / "own")
-    limits._usable.cache_clear()
+    monkeypatch.setattr(resources, "_in_affinity", lambda: 8)
+    monkeypatch.setattr(resources, "_GROUPS", tmp_path)
+    monkeypatch.setattr(resources, "_OWN_GROUPS", tmp_path / "own")
+    resources._usable.cache_clear()
 
     def write(own: str, files: dict[str, str]):
         (tmp_path / "own").write_text(own)
@@ -30,7 +30,7 @@ def groups(monkeypatch, tmp_path):
             file.write_text(text)
 
     yield write
-    limits._usable.cache_clear()
+    resources._usable.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -59,30 +59,30 @@ def groups(monkeypatch, tmp_path):
 )
 def test_a_quota_limits_the_processors(groups, own, files, expected):
     groups(own, files)
-    assert limits.processors() == expected
+    assert resources.processors() == expected
 
 
 def test_without_groups_there_are_the_processors_of_the_affinity(groups):
-    assert limits.processors() == 8
+    assert resources.processors() == 8
 
 
 def test_threads_that_are_asked_for_limit_the_processors_further(groups, monkeypatch):
     groups("0::/\n", {"cpu.max": "400000 100000\n"})
     for asked, expected in (("1", 1), ("6", 4), ("", 4), ("0", 4), ("many", 4)):
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
-        assert limits.processors() == expected
+        assert resources.processors() == expected
 
 
 def test_only_a_quota_limits_pytorchs_threads_and_what_is_set_stays(groups, monkeypatch):
-    limits.limit_threads()
+    resources.limit_threads()
     assert "OMP_NUM_THREADS" not in os.environ
     groups("0::/\n", {"cpu.max": "300000 100000\n"})
-    limits._usable.cache_clear()
+    resources._usable.cache_clear()
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    limits.limit_threads()
+    resources.limit_threads()
     assert os.environ["OMP_NUM_THREADS"] == "5"
     monkeypatch.delenv("OMP_NUM_THREADS")
-    limits.limit_threads()
+    resources.limit_threads()
     assert os.environ["OMP_NUM_THREADS"] == "3"
 
 
@@ -134,7 +134,7 @@ def test_only_a_quota_limits_pytorchs_threads_and_what_is_set_stays(groups, monk
 )
 def test_a_limit_is_the_memory_there_is(groups, own, files, expected):
     groups(own, files)
-    assert limits.memory() == expected
+    assert resources.memory() == expected
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_limit_is_the_memory_there_is(groups, own, files, expected):
 )
 def test_without_a_limit_it_is_the_machines(groups, own, files):
     groups(own, files)
-    memory = limits.memory()
+    memory = resources.memory()
     assert memory.total == MACHINE
     assert 0 < memory.free <= MACHINE
 
@@ -165,11 +165,11 @@ def test_the_program_hands_its_quota_to_pytorch(tmp_path):
     program = f"""
 import sys
 from pathlib import Path
-from dunrestore import limits
+from dunrestore import resources
 from dunrestore.__main__ import main
 
-limits._GROUPS, limits._OWN_GROUPS = Path({str(tmp_path)!r}), Path({str(tmp_path / "own")!r})
-limits._in_affinity = lambda: 2
+resources._GROUPS, resources._OWN_GROUPS = Path({str(tmp_path)!r}), Path({str(tmp_path / "own")!r})
+resources._in_affinity = lambda: 2
 sys.argv = ["dunrestore", "--version"]
 try:
     main()
