@@ -78,7 +78,9 @@ def print_plan(
             )
         else:
             console.data.print(
-                console.one_line(f"{one.plan}: {one.job.source} -> {one.job.target} ({_size(one)})"),
+                console.one_line(
+                    f"{one.plan}: {one.job.source} -> {one.job.target} ({_size(one)})"
+                ),
                 markup=False,
             )
     about = estimate(planned, model, options)
