@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dunrestore.errors import InputError, NothingToDoError, UsageError
 from dunrestore.imaging.folders import by_name, pictures_in
+from dunrestore.provenance import change_map
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ def _with_masks(pairs: Sequence[Pair], masks: Path, left_out: list[str]) -> list
 
 def _unique(folder: Path, left_out: list[str], suffix: str = "") -> dict[str, Path]:
     """Pictures by relative path without extension; two of one name are both left out."""
-    found = by_name(pictures_in(folder), folder, suffix)
+    pictures = [p for p in pictures_in(folder) if not p.name.endswith(change_map.SUFFIXES)]
+    found = by_name(pictures, folder, suffix)
     for first, *others in found.values():
         left_out += [f"{path}: {first.name} has the same name" for path in others]
     return {name: paths[0] for name, paths in found.items() if len(paths) == 1}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 import typer
 
 from dunrestore.cli import console
+from dunrestore.cli.restore_options import above_zero
 from dunrestore.errors import DunrestoreError, ExitCode, UsageError
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 
@@ -132,7 +133,10 @@ def noise(
         bool, typer.Option("--overwrite", help="Replace outputs that exist.")
     ] = False,
     max_image_mpixels: Annotated[
-        float, typer.Option("--max-image-mpixels", metavar="N", help="Refuse larger pictures.")
+        float,
+        typer.Option(
+            "--max-image-mpixels", metavar="N", callback=above_zero, help="Refuse larger pictures."
+        ),
     ] = DEFAULT_MAX_MPIXELS,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per picture on stdout.")

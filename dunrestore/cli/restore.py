@@ -104,7 +104,10 @@ def restore(
         planned = with_masks(planned, mask)
     folder = output_folder(planned, output, inputs)
     if checksums and folder is None:
-        raise UsageError("--checksums needs an output folder", next_step="add -o FOLDER")
+        raise UsageError(
+            "--checksums lists what a run over several pictures writes into a folder",
+            next_step="add -o FOLDER, or give the folder of the picture",
+        )
     file_options = FileOptions(
         image_format=image_format,
         compression=compression,

@@ -88,8 +88,9 @@ def print_plan(
     source = f"as measured {about.measured[:10]}" if about.stored else "by a short measurement"
     if about.share < 0.7:
         source += f"; other programs leave {100 * about.share:.0f} % of a processor"
+    files = "1 file" if len(planned) == 1 else f"{len(planned)} files"
     console.say(
-        f"{len(planned)} files, {about.megapixels:.1f} megapixels, {about.bytes / 1e6:.1f} MB;"
+        f"{files}, {about.megapixels:.1f} megapixels, {about.bytes / 1e6:.1f} MB;"
         f" about {_duration(about.seconds)} of computing ({source}){free}; nothing was done"
     )
 

@@ -24,6 +24,13 @@ def _tile(value: str) -> str:
     return value
 
 
+def above_zero(value: float) -> float:
+    """Refuse numbers that are not above 0; of an option."""
+    if not value > 0:  # nor NaN
+        raise typer.BadParameter("must be above 0")
+    return value
+
+
 def least_tile(value: int) -> int:
     """Return the side of a tile; one that is too small is a usage error."""
     if 0 < value < LEAST_TILE:
@@ -213,6 +220,7 @@ MaxImageMpixels = Annotated[
     typer.Option(
         "--max-image-mpixels",
         metavar="N",
+        callback=above_zero,
         help="Refuse larger pictures.",
         rich_help_panel=FILES,
     ),

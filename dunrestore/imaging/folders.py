@@ -16,8 +16,13 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not is_litter(path)
     )
+
+
+def is_litter(path: Path) -> bool:
+    """Whether a file is only called like a picture: what macOS and some file servers leave."""
+    return path.name.startswith("._") or "@eaDir" in path.parts
 
 
 def by_name(paths: Iterable[Path], folder: Path, suffix: str = "") -> dict[str, list[Path]]:

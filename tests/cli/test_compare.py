@@ -52,6 +52,14 @@ def test_two_files(folders, capsys):
     assert found["lpips"] is None
 
 
+def test_change_maps_are_no_pictures_to_compare(folders, capsys):
+    restored, truth = folders
+    for name in ("a.changes.png", "c-restored.tif.changes.png", "sub/b-restored.tif.changes.tif"):
+        Image.new("L", (4, 4)).save(restored / name)
+    assert compared(restored, truth, "--suffix", "-restored") == 0
+    assert len(lines(capsys)[0]) == 3
+
+
 def test_folders_are_matched_by_name_and_suffix(folders, capsys):
     restored, truth = folders
     assert compared(restored, truth, "--suffix", "-restored") == 0

@@ -265,3 +265,10 @@ def test_what_the_outputs_format_loses_is_said(tmp_path, capsys):
     assert told["warnings"] == [f"jpeg cannot hold {', '.join(lost)}"]
     assert noise(source, "-o", tmp_path / "out.tif", "--gaussian", 8) == 0
     assert "cannot hold" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["nan", "0", "-5"])
+def test_a_largest_size_that_is_none_is_refused(mural, tmp_path, capsys, value):
+    arguments = [mural, "-o", tmp_path / "out.png", "--gaussian", 8, "--max-image-mpixels", value]
+    assert noise(*arguments) == 2
+    assert "must be above 0" in capsys.readouterr().err

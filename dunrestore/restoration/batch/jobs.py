@@ -15,6 +15,7 @@ from dunrestore.errors import (
     file_access_error,
 )
 from dunrestore.imaging.files import IMAGE_SUFFIXES
+from dunrestore.imaging.folders import is_litter
 from dunrestore.provenance import change_map, record
 from dunrestore.restoration.batch.originals import refuse_replacing
 from dunrestore.restoration.source import ALL_BESIDE, Job
@@ -109,6 +110,7 @@ def output_folder(jobs: Sequence[Job], output: Path | None, inputs: Sequence[Pat
     """The folder that a run over several files writes into; None for one file, or without one."""
     if output is None or _to_one_file(inputs, output):
         return None
+    # One picture claims no folder: others may be restored into it at the same time.
     return output if len(jobs) > 1 or inputs[0].is_dir() else None
 
 
@@ -147,16 +149,32 @@ def _sources(
     inputs: Sequence[Path], output: Path | None, *, recursive: bool
 ) -> Iterable[tuple[Path, Path]]:
     """(folder that the tree is kept from, file) for every picture."""
+    made = 0
     for path in inputs:
         if not path.is_dir():
             yield path.parent, path
             continue
+        # Whatever links or spelling name it.
+        inside = _inside(output, path)
         for found in _pictures(path, recursive=recursive):
-            inside_output = output is not None and output != path and output in found.parents
-            # Without an output folder, what earlier runs made lies among the inputs.
-            made_by_us = output is None and record.path_of(found).exists()
-            if not inside_output and not made_by_us:
+            if inside is not None and inside in found.parents:
+                continue
+            if record.path_of(found).exists():
+                made += 1
+            else:
                 yield path, found
+    if made and output is not None:
+        log.warning("%d pictures that earlier runs made are left out; name those to restore", made)
+
+
+def _inside(output: Path | None, folder: Path) -> Path | None:
+    """An output folder as a path that begins with ``folder``, if it lies in that."""
+    if output is None:
+        return None
+    below, above = output.resolve(), folder.resolve()
+    if below == above or above not in below.parents:
+        return None
+    return folder / below.relative_to(above)
 
 
 def _pictures(folder: Path, *, recursive: bool) -> Iterator[Path]:
@@ -168,6 +186,8 @@ def _pictures(folder: Path, *, recursive: bool) -> Iterator[Path]:
         if path.suffix.lower() in OTHER_PICTURES and path.is_file():
             log.warning("%s: pictures of this kind are not read, left out", path)
         if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.endswith(change_map.SUFFIXES):
+            continue
+        if is_litter(path):
             continue
         if path.is_symlink() and not path.exists():
             log.warning("%s: a link to nothing, left out", path)

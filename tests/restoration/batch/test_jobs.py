@@ -79,6 +79,41 @@ def test_outputs_inside_the_input_folder_are_not_inputs(tree):
     assert len(jobs) == 4
 
 
+def test_an_output_folder_inside_the_inputs_is_known_however_it_is_spelt(tree, monkeypatch):
+    (tree / "in/out").mkdir()
+    (tree / "in/out/old.png").write_bytes(b"x")
+    (tree / "link").symlink_to(tree / "in")
+    monkeypatch.chdir(tree)
+    for folder, output in (
+        (tree / "in", Path("in/out")),
+        (Path("in"), tree / "in/out"),
+        (Path("in"), Path("in/deep/../out")),
+        (tree / "link", tree / "in/out"),
+        (tree / "in", tree / "link/out"),
+    ):
+        names = [job.source.name for job in plan_jobs([folder], output, recursive=True)]
+        assert names == ["a.png", "b.tif", "a.png", "c.JPG"]
+
+
+def test_what_earlier_runs_made_is_no_input_of_another_folder(tree, caplog):
+    for name in ("in/old/a.png", "in/old/a.png.dunrestore.json"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_bytes(b"x")
+    jobs = plan_jobs([tree / "in"], tree / "new", recursive=True)
+    assert tree / "in/old/a.png" not in [job.source for job in jobs]
+    assert "1 pictures that earlier runs made are left out" in caplog.text
+    (job,) = plan_jobs([tree / "in/old/a.png"], tree / "new")  # if it is named
+    assert job.source == tree / "in/old/a.png"
+
+
+def test_what_other_systems_leave_is_no_picture(tree):
+    for name in ("in/._a.png", "in/@eaDir/a.png/SYNOPHOTO_THUMB_XL.jpg"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(b"x")
+    jobs = plan_jobs([tree / "in"], tree / "out", recursive=True)
+    assert targets(jobs, tree) == ["out/a.png", "out/b.tif", "out/deep/a.png", "out/deep/c.JPG"]
+
+
 def test_an_output_that_is_an_input_is_refused(tree):
     with pytest.raises(UsageError, match="replace an input"):
         plan_jobs([tree / "in/a.png"], tree / "in/deep/../a.png")
