@@ -3,6 +3,7 @@
 After the PNG specification, third edition (W3C, 2025).
 """
 
+import logging
 import mmap
 import struct
 import zlib
@@ -53,6 +54,11 @@ _ONLY_HERE = {
     b"bKGD": "background (bKGD)",
     b"tIME": "time of change (tIME)",
 }
+
+# libpng says so of every interlaced picture, all of which come out right.
+logging.getLogger("imagecodecs").addFilter(
+    lambda record: "Interlace handling should be turned on" not in record.getMessage()
+)
 
 Chunk = tuple[bytes, bytes]
 Place = tuple[bytes, int, int]
