@@ -268,6 +268,50 @@ def test_a_mask_of_zeros_and_ones_is_told_why_it_marks_nothing(scan, guided, cap
     assert "the mask marks nothing: its brightest value is 1 of 255" in capsys.readouterr().err
 
 
+def on_a_layer(path, marked, clear):
+    """A mask in the mode its file is called after, transparent where it says."""
+    mode = path.stem
+    if mode in ("LA", "RGBA"):
+        layer = Image.fromarray(marked * np.uint8(255)).convert(mode)
+        layer.putalpha(Image.fromarray(np.where(clear, 254, 255).astype(np.uint8)))
+        layer.save(path)
+    elif mode == "P":
+        layer = Image.fromarray(np.where(clear, 2, marked).astype(np.uint8))
+        layer.putpalette([0, 0, 0, 255, 255, 255, 255, 255, 255])
+        layer.save(path, transparency=2)
+    else:
+        Image.fromarray(np.where(clear, 1, marked * 255).astype(np.uint8)).save(
+            path, transparency=1
+        )
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("name", ["RGBA.png", "LA.png", "P.png", "L.png", "RGBA.tif", "RGBA.webp"])
+def test_a_mask_that_can_be_seen_through_is_refused(scan, guided, monkeypatch, capsys, name, large):
+    if large:
+        monkeypatch.setattr(source, "IN_MEMORY", 100)
+    marked = np.array(Image.open(scan / "masks" / "wall.tif")) > 0
+    clear = np.zeros_like(marked)
+    on_a_layer(scan / name, marked, clear)
+    assert restore(scan, guided, "--mask", scan / name)[0] == ExitCode.OK
+    clear[30:, :5] = True
+    on_a_layer(scan / name, marked, clear)
+    code, _ = restore(scan, guided, "--mask", scan / name, "--overwrite")
+    assert code == ExitCode.INPUT
+    said = capsys.readouterr().err
+    assert f"{name}: the mask has transparent pixels" in said
+    assert "flatten it onto black" in said
+
+
+def test_a_masks_channel_that_is_no_alpha_does_not_count(scan, guided):
+    marked = np.array(Image.open(scan / "masks" / "wall.tif"))
+    channels = np.dstack([marked, np.zeros_like(marked)])
+    tifffile.imwrite(scan / "two.tif", channels, photometric="minisblack", extrasamples=[0])
+    code, out = restore(scan, guided, "--mask", scan / "two.tif")
+    assert code == ExitCode.OK
+    assert np.abs(np.array(Image.open(out)).astype(int) - 128).max() <= 1
+
+
 def test_pictures_of_one_bit_are_refused_as_before(scan, guided, capsys):
     Image.new("1", (60, 40)).save(scan / "bits.png")
     assert restore(scan, guided, source="bits.png")[0] == ExitCode.INPUT

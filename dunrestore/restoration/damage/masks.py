@@ -9,7 +9,7 @@ import numpy as np
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels
 from dunrestore.imaging.formats.segments import SegmentRows
-from dunrestore.imaging.picture import Document, Picture
+from dunrestore.imaging.picture import Document, Encoding, Picture, Samples
 from dunrestore.imaging.rows import Make, Rows, TurnedRows, bands
 
 
@@ -32,9 +32,10 @@ def read_masks(
         For each page bool (H, W), upright.
 
     Raises:
-        InputError: if it cannot be read, does not fit, or marks the whole picture.
+        InputError: if it cannot be read, does not fit, can be seen through, or marks the whole
+            picture.
     """
-    masks = tuple(_lost(page, make) for page in read(path).pages)
+    masks = tuple(_lost(page, make, path) for page in read(path).pages)
     if len(masks) != len(pages):
         raise InputError(
             f"the mask has {len(masks)} pages, its picture {len(pages)}",
@@ -65,15 +66,34 @@ def lost_share(mask: Rows) -> float:
     return sum(int(mask[band].sum()) for band in bands(height, width)) / (height * width)
 
 
-def _lost(page: Picture, make: Make) -> Rows:
+def _lost(page: Picture, make: Make, path: Path) -> Rows:
     """Where a mask's page (H, W), upright, is nearer to white than to black."""
     if not page.stays_on_disk:
+        _refuse_see_through(page.samples, page.encoding, path)
         return pixels.to_rgb(page).max(axis=2) >= 0.5
     rows: Any = page.samples
     lost = make(page.samples.shape[:2], np.bool_)
     height, width = lost.shape
     in_segments = isinstance(rows, SegmentRows) and rows.once
     for band in rows.segment_rows() if in_segments else bands(height, width):
-        lost[band] = pixels.samples_to_rgb(page.samples[band], page.encoding).max(axis=2) >= 0.5
+        samples = page.samples[band]
+        _refuse_see_through(samples, page.encoding, path)
+        lost[band] = pixels.samples_to_rgb(samples, page.encoding).max(axis=2) >= 0.5
     orientation = page.metadata.orientation
     return lost if orientation == 1 else TurnedRows(lost, orientation)
+
+
+def _refuse_see_through(samples: Samples, encoding: Encoding, path: Path) -> None:
+    """Refuse a mask on a layer that can be seen through, whose colours there nobody chose."""
+    if encoding.palette is not None:
+        clear = ~encoding.palette.opaque[samples[..., 0]]
+    elif encoding.extra and encoding.alpha:
+        clear = samples[..., encoding.channels] < encoding.maximum
+    else:
+        clear = pixels.hidden_samples(samples, encoding)
+    if clear.any():
+        raise InputError(
+            "the mask has transparent pixels, which are neither white nor black",
+            path=path,
+            next_step="flatten it onto black, so that nothing but the losses is white",
+        )
