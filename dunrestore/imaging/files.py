@@ -239,6 +239,7 @@ def write(
                     f"the file just written cannot be read back ({error.cause})", path=path
                 ) from error
             lost.extend(_unnamed(document, back, path, lost))
+        lost.extend(name for page in document.pages for name in page.left_out)
         if kind != document.format:
             lost.extend(name for page in document.pages for name in page.bound)
         if before_naming is not None:

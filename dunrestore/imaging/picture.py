@@ -118,6 +118,7 @@ class Picture:
         source: what its file's format alone can hold, for writing the same kind of file again;
             belongs to the format's module.
         bound: names of what was in the file and no other format can be given.
+        left_out: names of what was in the file and is written into none, not its own either.
         recompressed: name of the source's compression where it loses or is not to be had for
             writing; the same kind of file is then written without loss.
     """
@@ -127,6 +128,7 @@ class Picture:
     metadata: Metadata = field(default_factory=Metadata)
     source: object = None
     bound: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     recompressed: str = ""
 
     @property

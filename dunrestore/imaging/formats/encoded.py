@@ -17,6 +17,10 @@ READ_AT_ONCE = 1 << 24
 """Bytes of a file beyond which it is mapped, so that it does not count as the program's memory."""
 
 
+BEHIND = "data after the picture's end"
+"""Name of what somebody put behind a picture; it is never written again."""
+
+
 @dataclass(frozen=True)
 class Encoded:
     """A picture file that a decoder takes as a whole."""

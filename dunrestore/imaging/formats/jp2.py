@@ -14,7 +14,7 @@ import imagecodecs
 import numpy as np
 
 from dunrestore.errors import InputError
-from dunrestore.imaging.formats.encoded import Encoded
+from dunrestore.imaging.formats.encoded import BEHIND, Encoded
 from dunrestore.imaging.formats.jp2_rows import Jp2Rows
 from dunrestore.imaging.formats.jp2_tiles import find_tiles
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
@@ -60,7 +60,8 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
     data = encoded.data
     bare = data[:4] == CODESTREAM
     places = [(b"jp2c", 0, len(data))] if bare else _places(data)
-    at, end = next(((start, end) for name, start, end in places if name == b"jp2c"), (0, 0))
+    at, last = next(((start, end) for name, start, end in places if name == b"jp2c"), (0, 0))
+    end = at + _length(memoryview(data)[at:last])
     stream = memoryview(data)[at:end]
     boxes = [
         (name, b"" if name == b"jp2c" else data[start:end])
@@ -83,7 +84,10 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
     encoding = replace(encoding, alpha=alpha)
     lossy = "" if source.lossless else "lossy JPEG 2000"
     metadata = _metadata(boxes, header)
-    page = Picture(as_samples(samples), encoding, metadata, source, recompressed=lossy)
+    behind = (BEHIND,) if last > end or len(data) > places[-1][2] else ()
+    page = Picture(
+        as_samples(samples), encoding, metadata, source, left_out=behind, recompressed=lossy
+    )
     return Document((page,), "jp2")
 
 
@@ -110,18 +114,26 @@ def _boxes(data: bytes) -> list[Box]:
 
 
 def _places(data: bytes | mmap.mmap) -> list[tuple[bytes, int, int]]:
-    """(name, where its data begin, where they end) of each box."""
+    """(name, where its data begin, where they end) of each box.
+
+    What comes behind the picture and does not begin like a box is no box, nor one cut short.
+    """
     places: list[tuple[bytes, int, int]] = []
-    at = 0
+    at, shown = 0, False
     while at < len(data):
-        size, name = struct.unpack(">I4s", data[at : at + 8].ljust(8, b"\0"))
+        head = data[at : at + 8]
+        size, name = struct.unpack(">I4s", head.ljust(8, b"\0"))
         start = at + 8
         if size == 1:
             size, start = int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
         end = at + size if size else len(data)
+        named = all(32 <= letter < 127 for letter in head[4:])
+        if shown and (end < start or end > len(data) or not size) and (head[0] or not named):
+            break
         if end < start or end > len(data):
             raise InputError("the file is cut short or damaged", next_step=ASK_FOR_UNDAMAGED)
         places.append((name, start, end))
+        shown |= name == b"jp2c"
         at = end
     return places
 
@@ -155,6 +167,18 @@ def _size(stream: memoryview) -> tuple[int, int, int, int]:
             next_step="convert it to 8 or 16 bits a sample",
         )
     return x1 - x0, y1 - y0, components, depths.pop()
+
+
+def _length(stream: memoryview) -> int:
+    """Bytes of a codestream up to its end marker by the lengths of its tile-parts; all that there
+    are if these do not tell."""
+    at = max((end for _, end in _main_header(stream)), default=2)
+    while bytes(stream[at : at + 2]) == bytes([0xFF, _SOT]):
+        size = int.from_bytes(stream[at + 6 : at + 10], "big")
+        if not size:
+            break
+        at += size
+    return at + 2 if bytes(stream[at : at + 2]) == b"\xff\xd9" else len(stream)
 
 
 def _main_header(stream: memoryview) -> Iterator[tuple[int, int]]:

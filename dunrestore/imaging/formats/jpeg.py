@@ -17,7 +17,7 @@ import simplejpeg
 from PIL import Image, ImageFile, JpegImagePlugin
 
 from dunrestore.errors import InputError
-from dunrestore.imaging.formats.encoded import Encoded
+from dunrestore.imaging.formats.encoded import BEHIND, Encoded
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
 from dunrestore.imaging.metadata import photoshop
 from dunrestore.imaging.metadata.exif import orientation_of, resolution_of
@@ -52,7 +52,6 @@ class JpegSegments:
         subsampling: Pillow's name for the chroma subsampling; -1 where it has none.
         progressive: whether it was progressive.
         rgb: stored as RGB, not as brightness and colour differences.
-        trailing: bytes after the picture's end.
     """
 
     segments: tuple[Segment, ...]
@@ -61,7 +60,6 @@ class JpegSegments:
     subsampling: int
     progressive: bool
     rgb: bool
-    trailing: int
 
 
 def read(encoded: Encoded, max_mpixels: float | None) -> Document:
@@ -99,15 +97,14 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
         subsampling,
         marker == 0xC2,
         components == 3 and _is_rgb(segments, frame),
-        len(data) - end,
     )
     encoding = Encoding("grey" if components == 1 else "rgb")
     bound = [name for mark, name in _ONLY_HERE.items() if any(mark in d[:40] for _, d in segments)]
     if _icc(segments) is None and any(d.startswith(ICC_MARK) for _, d in segments):
         bound.append("ICC profile (incomplete in the source)")
-    if source.trailing:
-        bound.append("data after the picture's end")
-    page = Picture(as_samples(samples), encoding, _metadata(source.segments), source, tuple(bound))
+    behind = (BEHIND,) if len(data) > end else ()
+    metadata = _metadata(source.segments)
+    page = Picture(as_samples(samples), encoding, metadata, source, tuple(bound), behind)
     return Document((page,), "jpeg")
 
 
@@ -285,7 +282,7 @@ def _first_table(encoded: bytes) -> int:
 
 def _form_lost(source: JpegSegments, encoded: bytes) -> list[str]:
     """Whether tables and subsampling came out as they were in the source."""
-    lost = ["data after the picture's end"] if source.trailing else []
+    lost: list[str] = []
     frame = next(d for m, d in _segments(encoded)[0] if m in _FRAMES)
     opened = JpegImagePlugin.JpegImageFile(io.BytesIO(encoded))
     tables = [tuple(opened.quantization[key]) for key in sorted(opened.quantization)]

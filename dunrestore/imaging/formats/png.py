@@ -16,7 +16,7 @@ import imagecodecs
 import numpy as np
 
 from dunrestore.errors import InputError
-from dunrestore.imaging.formats.encoded import Encoded
+from dunrestore.imaging.formats.encoded import BEHIND, Encoded
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
 from dunrestore.imaging.metadata.exif import orientation_of, resolution_of
 from dunrestore.imaging.picture import (
@@ -122,7 +122,8 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
     bound = tuple(name for chunk, name in _ONLY_HERE.items() if source.get(chunk) is not None)
     if source.get(b"tRNS") is not None and palette is None:
         bound = (*bound, "transparent colour (tRNS)")
-    page = Picture(as_samples(samples), encoding, metadata_of(source), source, bound)
+    behind = (BEHIND,) if len(data) > places[-1][2] + 4 else ()
+    page = Picture(as_samples(samples), encoding, metadata_of(source), source, bound, behind)
     return Document((page,), "png")
 
 

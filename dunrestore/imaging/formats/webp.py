@@ -13,7 +13,7 @@ import imagecodecs
 import numpy as np
 
 from dunrestore.errors import InputError
-from dunrestore.imaging.formats.encoded import Encoded
+from dunrestore.imaging.formats.encoded import BEHIND, Encoded
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
 from dunrestore.imaging.metadata.exif import block_of, orientation_of, resolution_of
 from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture
@@ -80,13 +80,21 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
         orientation=orientation_of(bare),
     )
     encoding, lossy = Encoding("rgb", extra=int(alpha)), "" if source.lossless else "lossy WebP"
-    page = Picture(as_samples(samples), encoding, metadata, source, recompressed=lossy)
+    behind = (BEHIND,) if len(data) > _end(data) + _end(data) % 2 else ()
+    page = Picture(
+        as_samples(samples), encoding, metadata, source, left_out=behind, recompressed=lossy
+    )
     return Document((page,), "webp")
+
+
+def _end(data: bytes | mmap.mmap) -> int:
+    """Where the file says that it ends."""
+    return 8 + int.from_bytes(data[4:8], "little")
 
 
 def _places(data: bytes | mmap.mmap) -> list[tuple[bytes, int, int]]:
     """(name, where its data begin, where they end) of each chunk."""
-    last = 8 + int.from_bytes(data[4:8], "little")
+    last = _end(data)
     places: list[tuple[bytes, int, int]] = []
     start = 20
     while start - 8 < last:

@@ -297,6 +297,58 @@ def test_other_kinds_are_refused_with_advice(tmp_path, make, reason):
     assert caught.value.next_step
 
 
+BEHIND = "data after the picture's end"
+
+
+def encoded_picture(kind):
+    """A small picture's file, and its samples."""
+    array = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    buffer = io.BytesIO()
+    if kind == "j2k":
+        return bytes(imagecodecs.jpeg2k_encode(array, level=0, codecformat="j2k"))
+    options = {"jp2": ("JPEG2000", {}), "webp": ("WEBP", {"lossless": True})}
+    name, more = options.get(kind, (kind, {}))
+    Image.fromarray(array).save(buffer, name, **more)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "jp2", "j2k"])
+@pytest.mark.parametrize(
+    "behind",
+    [b"\xff\xd8\xff\xe0 another picture", b"a note, in words", bytes(4096), b"\n", b"\0\0\0\0\0"],
+)
+def test_data_behind_the_picture_are_named(tmp_path, kind, behind):
+    data = encoded_picture(kind)
+    plain, clean, _ = through(tmp_path, data)
+    document, written_bytes, written = through(tmp_path, data + behind)
+    assert written.lost == (BEHIND,)
+    assert written_bytes == clean
+    assert np.array_equal(document.pages[0].samples, plain.pages[0].samples)
+    lost = files.write(document, tmp_path / "other", format="tiff").lost
+    assert lost == (*files.write(plain, tmp_path / "plain", format="tiff").lost, BEHIND)
+
+
+@pytest.mark.parametrize("size", [0, 16])
+def test_boxes_behind_the_picture_are_kept_and_not_cut_short(tmp_path, size):
+    data = encoded_picture("jp2")
+    box = struct.pack(">I4s", size, b"xml ") + b"<a></a>."
+    _, after, written = through(tmp_path, data + box)
+    assert written.lost == ()
+    assert after.endswith(struct.pack(">I4s", 16, b"xml ") + b"<a></a>.")
+    for cut in range(1 if size else 9, 16):
+        (tmp_path / "cut").write_bytes((data + box)[:-cut])
+        with pytest.raises(InputError, match="cut short"):
+            files.read(tmp_path / "cut")
+
+
+def test_padding_inside_the_codestreams_box_is_named(tmp_path):
+    data = encoded_picture("jp2")
+    at = data.index(b"jp2c") - 4
+    length = struct.pack(">I", len(data) - at + 5)
+    _, _, written = through(tmp_path, data[:at] + length + data[at + 4 :] + b"12345")
+    assert written.lost == (BEHIND,)
+
+
 def _animation(path, kind):
     frames = [Image.new("RGB", (4, 4), (i * 80, 0, 0)) for i in range(3)]
     frames[0].save(path, kind, save_all=True, append_images=frames[1:], duration=50)
