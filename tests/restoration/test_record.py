@@ -8,6 +8,7 @@ import imagecodecs
 import jsonschema
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image, TiffImagePlugin
 
@@ -184,6 +185,22 @@ def test_strict_refuses_what_a_format_cannot_hold(tmp_path):
         restored(tmp_path, "in.tif", "strict.webp", strict=True)
     assert not (tmp_path / "strict.webp").exists()
     assert not record.path_of(tmp_path / "strict.webp").exists()
+
+
+def test_reduced_copies_are_named_in_the_record_and_strict_refuses_them(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "in.tif") as tif:
+        tif.write(scan(), photometric="rgb")
+        tif.write(scan()[::2, ::2], photometric="rgb", subfiletype=1)
+    job, result, values = restored(tmp_path, "in.tif", "out.tif")
+    assert values["lost_metadata"] == ["reduced copies of the page (further pages)"]
+    assert any("reduced copies of the page" in warning for warning in result.warnings)
+    assert len(values["pages"]) == len(files.read(job.target).pages) == 1
+    with pytest.raises(OutputCheckError, match="reduced copies of the page"):
+        restored(tmp_path, "in.tif", "strict.tif", strict=True)
+    assert not (tmp_path / "strict.tif").exists()
+    job, result, _ = restored(tmp_path, "in.tif", "same.tif", function=lambda x: x, strict=True)
+    assert result.lost_metadata == ()
+    assert job.target.read_bytes() == job.source.read_bytes()
 
 
 def test_only_the_first_page_on_request(tmp_path):

@@ -71,7 +71,7 @@ def read(
     max_mpixels: float | None,
     in_part: InPart,
 ) -> Document:
-    """Read all pages of a TIFF.
+    """Read all pages of a TIFF but for reduced copies, which are left out and named.
 
     Args:
         file: the file.
@@ -85,22 +85,27 @@ def read(
     """
     length = file.seek(0, 2)
     directories, big = read_tags(file)
-    encodings: list[Encoding] = []
-    for number, tags in enumerate(directories, 1):
+    encodings: dict[int, Encoding] = {}
+    pixels = 0
+    for i, tags in enumerate(directories):
         try:
-            check_size(tags.number(ifd.WIDTH, 0), tags.number(ifd.HEIGHT, 0), max_mpixels)
-            encodings.append(_encoding(tags, any_depth=in_part.any_depth))
+            if i and _is_reduced(tags):
+                _check_reduced(tags, length)
+                continue
+            width, height = tags.number(ifd.WIDTH, 0), tags.number(ifd.HEIGHT, 0)
+            check_size(width, height, max_mpixels)
+            encodings[i] = _encoding(tags, any_depth=in_part.any_depth)
             _check_segments(tags, length)
+            pixels += width * height
         except InputError as error:
-            which = f"page {number}: " if len(directories) > 1 else ""
+            which = f"page {i + 1}: " if len(directories) > 1 else ""
             raise InputError(which + error.cause, next_step=error.next_step) from error
     file.seek(0)
-    pixels = sum(tags.number(ifd.WIDTH, 0) * tags.number(ifd.HEIGHT, 0) for tags in directories)
     large = pixels > in_part.above
     pages: list[Picture] = []
     with _quiet(), tifffile.TiffFile(file) as tif:
-        for i, (tags, encoding) in enumerate(zip(directories, encodings, strict=True)):
-            page = tif.pages[i]
+        for i, encoding in encodings.items():
+            page, tags = tif.pages[i], directories[i]
             if not isinstance(page, tifffile.TiffPage) or any(
                 tags.get(tag) and tag not in page.tags for tag in DECISIVE
             ):
@@ -116,7 +121,8 @@ def read(
                     stored = in_part.make(samples.shape, samples.dtype)
                     stored[:] = samples
                     samples = stored
-            pages.append(_picture(samples, encoding, tags, big))
+            copies = i + 1 < len(directories) and i + 1 not in encodings
+            pages.append(_picture(samples, encoding, TiffPage(tags, big), copies=copies))
     return Document(tuple(pages), "tiff")
 
 
@@ -167,6 +173,18 @@ def read_tags(file: BinaryIO) -> tuple[list[Ifd], bool]:
     if not directories:
         raise InputError("the TIFF holds no page", next_step=ASK_FOR_UNDAMAGED)
     return directories, big
+
+
+def _is_reduced(tags: Ifd) -> bool:
+    """Whether a page says that it is a smaller copy of another one."""
+    old = tags.number(ifd.SUBFILE_TYPE, 0) == 2
+    return old or tags.number(ifd.NEW_SUBFILE_TYPE, 0) & 1 == 1
+
+
+def _check_reduced(tags: Ifd, length: int) -> None:
+    """Refuse a reduced copy that is cut short; a camera's may be a bare JPEG without strips."""
+    if tags.get(ifd.STRIP_OFFSETS) or tags.get(ifd.TILE_OFFSETS):
+        _check_segments(tags, length)
 
 
 def _encoding(tags: Ifd, *, any_depth: bool) -> Encoding:
@@ -266,9 +284,22 @@ def _samples(array: Any, tags: Ifd) -> Any:
     return np.ascontiguousarray(array.reshape(height, width, samples), native)
 
 
-def _picture(samples: Any, encoding: Encoding, tags: Ifd, big: bool) -> Picture:
+def _picture(samples: Any, encoding: Encoding, source: TiffPage, *, copies: bool) -> Picture:
+    """A page; ``copies`` if reduced ones follow it."""
+    tags = source.tags
     code = tags.number(ifd.COMPRESSION, 1)
     recompressed = "" if code in WRITABLE else f"{tifffile.COMPRESSION(code).name} compression"
+    # All of these would still show the damage.
+    left_out = ["reduced copies of the page (further pages)"] if copies else []
+    if tags.get(ifd.SUB_IFDS):
+        left_out.append("reduced or further pictures inside the page (SubIFDs)")
+    if tags.get(ifd.LAYERS):
+        left_out.append("Photoshop layers (ImageSourceData)")
     return Picture(
-        samples, encoding, exif.to_metadata(tags), TiffPage(tags, big), recompressed=recompressed
+        samples,
+        encoding,
+        exif.to_metadata(tags),
+        source,
+        left_out=tuple(left_out),
+        recompressed=recompressed,
     )

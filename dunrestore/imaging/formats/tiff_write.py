@@ -52,8 +52,7 @@ def write(file: BinaryIO, document: Document, compression: str | None = None) ->
         if page.encoding.palette is not None and not page.encoding.palette.opaque.all():
             page = expanded(page)
             lost.append("palette (written as RGB)")
-        tags, lost_here = _tags(page, order, compression)
-        lost += [name for name in lost_here if name not in lost]
+        tags = _tags(page, order, compression)
         tags = tags.having(*_write_segments(file, page.samples, tags, big))
         position = _align(file)
         file.write(ifd.serialise(tags, position, big=big))
@@ -93,16 +92,12 @@ def _patch(file: BinaryIO, at: int, offset: int, order: ByteOrder, big: bool) ->
     file.seek(0, 2)
 
 
-def _tags(page: Picture, order: ByteOrder, compression: str | None) -> tuple[Ifd, list[str]]:
-    """The page's tags but for the places of its segments, and what is left out of them."""
+def _tags(page: Picture, order: ByteOrder, compression: str | None) -> Ifd:
+    """The page's tags but for the places of its segments and what is left out."""
     source = page.source
     if not isinstance(source, tiff.TiffPage):
-        return _new_tags(page, order, compression), []
-    tags, lost = source.tags, list[str]()
-    if tags.get(ifd.SUB_IFDS):
-        lost.append("reduced or further pictures inside the page (SubIFDs)")
-    if tags.get(ifd.LAYERS):
-        lost.append("Photoshop layers (ImageSourceData)")
+        return _new_tags(page, order, compression)
+    tags = source.tags
     own = tags.number(ifd.COMPRESSION, 1)
     code = CODES[compression] if compression else own if own in tiff.WRITABLE else CODES["deflate"]
     dropped = {ifd.SUB_IFDS, ifd.LAYERS, ifd.FILL_ORDER}
@@ -116,7 +111,7 @@ def _tags(page: Picture, order: ByteOrder, compression: str | None) -> tuple[Ifd
         tags = _in_tiles(tags)
     if page.encoding.palette is not None:
         tags = _with_palette(tags, page.encoding)
-    return _with_xmp(tags, page), lost
+    return _with_xmp(tags, page)
 
 
 def _in_tiles(tags: Ifd) -> Ifd:

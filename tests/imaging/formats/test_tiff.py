@@ -182,6 +182,87 @@ def test_the_page_that_is_not_supported_is_named(tmp_path):
         files.read(path)
 
 
+COPIES = "reduced copies of the page (further pages)"
+
+
+def with_copies(path, samples, **keywords):
+    """A page, and two reduced copies of it as further pages."""
+    with tifffile.TiffWriter(path) as tif:
+        for step in (1, 2, 4):
+            more = {"subfiletype": 1} if step > 1 else {}
+            tif.write(samples[::step, ::step], photometric="rgb", **more, **keywords)
+
+
+@pytest.mark.parametrize("large", [None, 0])
+def test_reduced_copies_are_left_out_and_named(tmp_path, large):
+    samples = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)
+    source, target = tmp_path / "a.tif", tmp_path / "b.tif"
+    with_copies(source, samples, tile=(16, 16))
+    document = files.read(source, in_part=large)
+    assert files.write(document, target).lost == (COPIES,)
+    (page,) = files.read(target).pages
+    np.testing.assert_array_equal(page.samples, samples)
+    assert files.write(document, tmp_path / "b.png", format="png").lost == (COPIES,)
+
+
+def test_reduced_copies_do_not_count_for_size_and_kind(tmp_path):
+    samples = np.zeros((96, 64, 3), np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        tif.write(samples, photometric="rgb")
+        tif.write(np.zeros((48, 32), np.float32), subfiletype=1)
+        tif.write(np.ones((48, 32), np.bool_), photometric="mask", subfiletype=5)
+    (page,) = files.read(tmp_path / "a.tif", in_part=96 * 64).pages
+    assert not page.stays_on_disk
+
+
+@pytest.mark.parametrize(("tag", "value", "kept"), [(254, 1, 1), (255, 2, 1), (255, 3, 2)])
+def test_each_copy_belongs_to_the_page_before_it(tmp_path, tag, value, kept):
+    samples = np.zeros((8, 8), np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        for _ in range(2):
+            tif.write(samples, metadata=None)
+            more = [(tag, 4 if tag == 254 else 3, 1, value, True)]
+            tif.write(samples[::2], extratags=more if tag == 255 else [], metadata=None,
+                      subfiletype=value if tag == 254 else 0)  # fmt: skip
+    pages = files.read(tmp_path / "a.tif").pages
+    assert len(pages) == 2 * kept
+    assert [page.left_out for page in pages] == [(COPIES,) if kept == 1 else ()] * 2 * kept
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("others", [0, 2])
+def test_pages_of_their_own_stay_whatever_the_first_is(tmp_path, first, others):
+    pages = np.random.default_rng(0).integers(0, 256, (3, 20, 30), np.uint8)
+    source, target = tmp_path / "a.tif", tmp_path / "b.tif"
+    with tifffile.TiffWriter(source) as tif:
+        for page, kind in zip(pages, (first, others, others), strict=True):
+            tif.write(page, subfiletype=kind, metadata=None)
+    assert files.write(files.read(source), target).lost == ()
+    assert raw_tags(target.read_bytes()) == raw_tags(source.read_bytes())
+    for page, samples in zip(files.read(target).pages, pages, strict=True):
+        np.testing.assert_array_equal(page.samples[..., 0], samples)
+
+
+def test_a_reduced_copy_that_is_cut_short_is_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    with_copies(path, np.zeros((64, 64, 3), np.uint8))
+    with tifffile.TiffFile(path, mode="r+b") as tif:
+        tif.pages[2].tags["StripOffsets"].overwrite(10**6)
+    with pytest.raises(InputError, match="page 3: the file is cut short"):
+        files.read(path)
+
+
+def test_pages_inside_a_page_are_left_out_and_named(tmp_path):
+    samples = np.zeros((64, 64, 3), np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        tif.write(samples, photometric="rgb", subifds=1)
+        tif.write(samples[::2, ::2], photometric="rgb", subfiletype=1)
+    document = files.read(tmp_path / "a.tif")
+    for name in ("b.tif", "b.png"):
+        lost = files.write(document, tmp_path / name, format=files.format_of(name)).lost
+        assert lost == ("reduced or further pictures inside the page (SubIFDs)",)
+
+
 def test_pages_in_a_loop_are_refused(tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.zeros((4, 4), np.uint8), byteorder="<")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -100,6 +101,18 @@ def test_the_time_of_all_pages_is_estimated(pages, planned):
     first = estimate([plan(pages, first_page=True)], model, CPU)
     assert every.seconds == pytest.approx(3 * first.seconds)
     assert every.megapixels == pytest.approx(1400e-6)
+
+
+def test_reduced_copies_do_not_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "IN_MEMORY", 20 * 30)
+    page = np.zeros((20, 30), np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        tif.write(page)
+        tif.write(page[::2, ::2], subfiletype=1)
+    planned = plan(tmp_path / "a.tif")
+    assert (planned.sizes, planned.work_bytes) == (((20, 30),), None)
+    (read,) = source.read_in_part(tmp_path / "a.tif", 1, tmp_path).pages
+    assert not read.stays_on_disk
 
 
 def test_the_stored_speed_counts_for_all_tiles(planned, monkeypatch):
