@@ -133,7 +133,8 @@ Pages = Annotated[
     Literal["all", "first"],
     typer.Option(
         "--pages",
-        help="Pages of a TIFF to restore; first leaves the others as they are.",
+        help="Pages of a TIFF to restore; first leaves the others as they are (all must be of kinds"
+        " that can be written).",
         rich_help_panel=COMPUTING,
     ),
 ]

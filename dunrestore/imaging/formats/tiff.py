@@ -38,6 +38,9 @@ OTHER_COLOURS = {
     34892: "raw camera data",
 }
 
+_NO_COLOURS = "make it an alpha channel of its picture, or a grey page of 8 bits"
+_EVERY_PAGE = "all must be of supported kinds, also those that stay as they are"
+
 
 @dataclass(frozen=True)
 class TiffPage:
@@ -85,16 +88,15 @@ def read(
     """
     length = file.seek(0, 2)
     directories, big = read_tags(file)
-    encodings: dict[int, Encoding] = {}
+    encodings = _encodings(directories, any_depth=in_part.any_depth)
     pixels = 0
     for i, tags in enumerate(directories):
         try:
-            if i and _is_reduced(tags):
+            if i not in encodings:
                 _check_reduced(tags, length)
                 continue
             width, height = tags.number(ifd.WIDTH, 0), tags.number(ifd.HEIGHT, 0)
             check_size(width, height, max_mpixels)
-            encodings[i] = _encoding(tags, any_depth=in_part.any_depth)
             _check_segments(tags, length)
             pixels += width * height
         except InputError as error:
@@ -187,12 +189,32 @@ def _check_reduced(tags: Ifd, length: int) -> None:
         _check_segments(tags, length)
 
 
+def _encodings(directories: list[Ifd], *, any_depth: bool) -> dict[int, Encoding]:
+    """The encodings of the pages that are not left out, by their numbers from 0 on."""
+    found: dict[int, Encoding] = {}
+    for i, tags in enumerate(directories):
+        if i and _is_reduced(tags):
+            continue
+        try:
+            found[i] = _encoding(tags, any_depth=any_depth)
+        except InputError as error:
+            if len(directories) == 1:
+                raise
+            also = f", or take that page out: {_EVERY_PAGE}" if i else ""
+            raise InputError(
+                f"page {i + 1}: {error.cause}", next_step=error.next_step + also
+            ) from error
+    return found
+
+
 def _encoding(tags: Ifd, *, any_depth: bool) -> Encoding:
     photometric = tags.number(ifd.PHOTOMETRIC, -1)
     if photometric in OTHER_COLOURS:
         raise InputError(
             f"{OTHER_COLOURS[photometric]} is not supported",
-            next_step="convert it to RGB with the colour management of your choice first",
+            next_step=_NO_COLOURS
+            if photometric == 4
+            else "convert it to RGB with the colour management of your choice first",
         )
     if photometric not in (0, 1, 2, 3) and not _is_jpeg_ycbcr(tags):
         raise InputError(

@@ -178,8 +178,22 @@ def test_the_page_that_is_not_supported_is_named(tmp_path):
     with tifffile.TiffWriter(path) as tif:
         tif.write(np.zeros((8, 8, 3), np.uint8), photometric="rgb")
         tif.write(np.zeros((8, 8, 4), np.uint8), photometric="separated")
-    with pytest.raises(InputError, match="page 2: CMYK"):
+    with pytest.raises(InputError, match="page 2: CMYK") as caught:
         files.read(path)
+    assert "or take that page out: all must be of supported kinds" in caught.value.next_step
+
+
+@pytest.mark.parametrize("page", [1, 2])
+def test_a_transparency_mask_is_no_matter_of_colour_management(tmp_path, page):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tif:
+        if page == 2:
+            tif.write(np.zeros((8, 8, 3), np.uint8), photometric="rgb")
+        tif.write(np.ones((8, 8), np.bool_), photometric="mask", subfiletype=4)
+    with pytest.raises(InputError, match="a transparency mask is not supported") as caught:
+        files.read(path)
+    assert caught.value.next_step.startswith("make it an alpha channel")
+    assert ("take that page out" in caught.value.next_step) == (page == 2)
 
 
 COPIES = "reduced copies of the page (further pages)"
