@@ -74,6 +74,8 @@ def missing(wanted: Metadata, found: Metadata) -> list[str]:
         names.append("8BIM")
     if wanted.exif is not None and wanted.exif != found.exif:
         names += _missing_tags(exif.directory(wanted.exif), exif.directory(found.exif))
+        if exif.has_thumbnail(wanted.exif) and not exif.has_thumbnail(found.exif):
+            names.append("EXIF thumbnail")
     if not _same_resolution(wanted.resolution, found.resolution):
         names.append("resolution")
     if wanted.orientation != found.orientation:

@@ -15,6 +15,7 @@ from dunrestore.imaging import files, pixels
 from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.limits import NAMES
 from dunrestore.imaging.metadata import xmp
+from dunrestore.imaging.metadata.thumbnails import without_thumbnails
 from dunrestore.imaging.picture import Picture
 from dunrestore.imaging.rows import DerivedRows, Rows, any_of
 from dunrestore.models.devices import kind_of
@@ -100,13 +101,15 @@ def wanted_options(
 def marked_pages(
     work: Work, changes: Sequence[Change]
 ) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
-    """The restored pages with the change written into their XMP, and what could not be done."""
+    """The restored pages with the change written into their XMP, those that were changed without
+    their thumbnails; and what could not be done."""
     pages: list[Picture] = []
     notes: dict[str, None] = {}
     for picture, page, change in zip(work.restored_pages(), work.pages, changes, strict=True):
         if page is None or not any_of(change):
             pages.append(picture)
             continue
+        picture = without_thumbnails(picture)
         model = work.model
         event = xmp.Event(
             action="edited",

@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from PIL import Image, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from dunrestore.checkpoints import cards
 from dunrestore.errors import ExitCode, OutputCheckError
 from dunrestore.imaging import files
-from dunrestore.imaging.metadata import xmp
+from dunrestore.imaging.metadata import exif, photoshop, xmp
+from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture
 from dunrestore.provenance import premis, record
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.source import FileOptions, Job
+from tests.imaging.formats.others import exif_block, with_thumbnail
+from tests.imaging.formats.tiffs import PHOTOSHOP
 from tests.restoration.batches import restore, restore_file, scan, toy_model, use_toy
 
 OPTIONS = RestoreOptions(device="cpu", precision="fp32")
@@ -201,6 +204,89 @@ def test_reduced_copies_are_named_in_the_record_and_strict_refuses_them(tmp_path
     job, result, _ = restored(tmp_path, "in.tif", "same.tif", function=lambda x: x, strict=True)
     assert result.lost_metadata == ()
     assert job.target.read_bytes() == job.source.read_bytes()
+
+
+EXIF_THUMBNAIL, PHOTOSHOP_THUMBNAIL = "EXIF thumbnail", "Photoshop thumbnail (8BIM)"
+THUMBNAIL = photoshop.resource(1036, bytes(28) + b"a small JPEG.")
+
+
+def save_with_thumbnails(path, kind):
+    """A damaged scan with thumbnails wherever its format has a place for them."""
+    block, blocks = with_thumbnail(exif_block()), THUMBNAIL + PHOTOSHOP
+    # As Photoshop does, what comes after them stays in its place.
+    page = Picture(scan(), Encoding("rgb"), Metadata(exif=block, photoshop=blocks + b"tail"))
+    files.write(Document((page,), "png"), path, format=kind)
+    return block
+
+
+def thumbnail_of(path):
+    """What another reader finds of the EXIF thumbnail."""
+    with Image.open(path) as image:
+        return image.getexif().get_ifd(ExifTags.IFD.IFD1)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "jp2", "tiff"])
+def test_thumbnails_of_a_changed_picture_are_left_out_and_named(tmp_path, kind):
+    block = save_with_thumbnails(tmp_path / f"in.{kind}", kind)
+    _, _, values = restored(tmp_path, f"in.{kind}", "out", image_format=kind)
+    wanted = [EXIF_THUMBNAIL] * (kind != "tiff") + [PHOTOSHOP_THUMBNAIL] * (kind != "webp")
+    assert values["lost_metadata"] == wanted
+    paths = (tmp_path / f"in.{kind}", tmp_path / "out")
+    before, after = (files.read(path).pages[0].metadata for path in paths)
+    assert after.photoshop == (None if kind == "webp" else PHOTOSHOP + b"tail")
+    if kind != "tiff":
+        assert before.exif == block
+        assert exif.has_thumbnail(before.exif)
+        assert not exif.has_thumbnail(after.exif)
+        assert len(after.exif) == len(block)
+        assert sum(a != b for a, b in zip(after.exif, block, strict=True)) <= 4
+        assert exif.directory(after.exif) == exif.directory(block)
+    with pytest.raises(OutputCheckError, match="thumbnail"):
+        restored(tmp_path, f"in.{kind}", "strict", image_format=kind, strict=True)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_another_reader_finds_no_thumbnail(tmp_path, kind):
+    save_with_thumbnails(tmp_path / f"in.{kind}", kind)
+    restored(tmp_path, f"in.{kind}", "out", image_format=kind)
+    assert 513 in thumbnail_of(tmp_path / f"in.{kind}")
+    assert thumbnail_of(tmp_path / "out") == {}
+
+
+def test_an_unchanged_picture_keeps_its_thumbnails(tmp_path):
+    def nothing(x):
+        return x
+
+    block = save_with_thumbnails(tmp_path / "in.jpg", "jpeg")
+    job, _, _ = restored(tmp_path, "in.jpg", "out.jpg", nothing, strict=True)
+    assert job.target.read_bytes() == job.source.read_bytes()
+    job, _, _ = restored(tmp_path, "in.jpg", "out.png", nothing, strict=True)
+    assert files.read(job.target).pages[0].metadata.exif == block
+    _, result, _ = restored(tmp_path, "in.jpg", "out.tif", nothing)
+    assert result.lost_metadata == (EXIF_THUMBNAIL,)  # a TIFF has no place for it
+
+
+def test_resources_of_several_segments_stay_but_for_the_thumbnail(tmp_path):
+    long = photoshop.resource(1000, bytes(range(256)) * 300)
+    blocks = [PHOTOSHOP, long, THUMBNAIL, long]
+    Image.fromarray(scan()).save(tmp_path / "in.jpg", quality=95)
+    data, whole = (tmp_path / "in.jpg").read_bytes(), b"".join(blocks)
+    for at in reversed(range(0, len(whole), 60000)):
+        body = b"Photoshop 3.0\0" + whole[at : at + 60000]
+        data = data[:2] + b"\xff\xed" + (len(body) + 2).to_bytes(2, "big") + body + data[2:]
+    (tmp_path / "in.jpg").write_bytes(data)
+    job, result, _ = restored(tmp_path, "in.jpg", "out.jpg")
+    assert result.lost_metadata == (PHOTOSHOP_THUMBNAIL,)
+    assert files.read(job.target).pages[0].metadata.photoshop == PHOTOSHOP + long + long
+
+
+def test_resources_that_are_a_thumbnail_alone_go(tmp_path):
+    for kind in ("tiff", "jpeg", "png", "jp2"):
+        page = Picture(scan(), Encoding("rgb"), Metadata(photoshop=THUMBNAIL))
+        files.write(Document((page,), "webp"), tmp_path / kind, format=kind)
+        _, result, _ = restored(tmp_path, kind, f"out.{kind}", image_format=kind)
+        assert result.lost_metadata == (PHOTOSHOP_THUMBNAIL,)
+        assert files.read(tmp_path / f"out.{kind}").pages[0].metadata.photoshop is None
 
 
 def test_only_the_first_page_on_request(tmp_path):

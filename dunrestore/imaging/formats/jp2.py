@@ -284,7 +284,16 @@ def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
 
 
 def _source_boxes(source: Jp2Boxes, picture: Picture) -> list[Box]:
-    boxes, xmp = list(source.boxes), picture.metadata.xmp
+    metadata, xmp = picture.metadata, picture.metadata.xmp
+    stood = _metadata(source.boxes, [])
+    boxes = list(source.boxes)
+    for mark, old, new in (
+        (EXIF_UUID, stood.exif, metadata.exif),
+        (PHOTOSHOP_UUID, stood.photoshop, metadata.photoshop),
+    ):
+        if old is not None and old != new:
+            at = boxes.index((b"uuid", mark + old))
+            boxes[at : at + 1] = [] if new is None else [(b"uuid", mark + new)]
     if xmp is None or (b"uuid", XMP_UUID + xmp) in boxes:
         return boxes
     kept = [(n, b) for n, b in boxes if not (n == b"uuid" and b.startswith(XMP_UUID))]

@@ -247,7 +247,7 @@ def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
     encoded = _encode(image, source if isinstance(source, JpegSegments) else None)
     if isinstance(source, JpegSegments):
         lost += _form_lost(source, encoded)
-        header, more = _with_xmp(source.segments, picture.metadata.xmp)
+        header, more = _with_metadata(source.segments, picture.metadata)
     else:
         header, more = _new_segments(picture.metadata)
         lost.append("samples exactly (JPEG)")
@@ -297,14 +297,34 @@ def _segment(marker: int, data: bytes) -> bytes:
     return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
 
 
-def _with_xmp(segments: tuple[Segment, ...], xmp: bytes | None) -> tuple[list[Segment], list[str]]:
-    if xmp is None or xmp == _metadata(segments).xmp:
-        return list(segments), []
+def _with_metadata(
+    segments: tuple[Segment, ...], metadata: Metadata
+) -> tuple[list[Segment], list[str]]:
+    """The segments with other EXIF, resources and XMP, and what is too long for them."""
+    stood, kept = _metadata(segments), list(segments)
+    if stood.exif is not None and metadata.exif is not None:
+        new = (APP1, EXIF_MARK + metadata.exif)
+        kept = [new if s == (APP1, EXIF_MARK + stood.exif) else s for s in kept]
+    if metadata.photoshop != stood.photoshop:
+        kept = _with_photoshop(kept, metadata.photoshop or b"")
+    xmp = metadata.xmp
+    if xmp is None or xmp == stood.xmp:
+        return kept, []
     if len(xmp) > _MOST - len(XMP_MARK):
-        return list(segments), ["XMP (too long for JPEG)"]
-    kept = [s for s in segments if not (s[0] == APP1 and s[1].startswith(XMP_MARK))]
+        return kept, ["XMP (too long for JPEG)"]
+    kept = [s for s in kept if not (s[0] == APP1 and s[1].startswith(XMP_MARK))]
     at = next((i for i, (m, d) in enumerate(kept) if m != APP0 and d[:6] != EXIF_MARK), len(kept))
     return [*kept[:at], (APP1, XMP_MARK + xmp), *kept[at:]], []
+
+
+def _with_photoshop(segments: list[Segment], blocks: bytes) -> list[Segment]:
+    """The segments with other resources where the first of them stood."""
+    ours = [m == APP13 and d.startswith(PHOTOSHOP_MARK) for m, d in segments]
+    at = ours.index(True) if any(ours) else len(ours)
+    most = _MOST - len(PHOTOSHOP_MARK)
+    new = [(APP13, PHOTOSHOP_MARK + blocks[i : i + most]) for i in range(0, len(blocks), most)]
+    kept = [s for s, is_ours in zip(segments[at:], ours[at:], strict=True) if not is_ours]
+    return [*segments[:at], *new, *kept]
 
 
 def _new_segments(metadata: Metadata) -> tuple[list[Segment], list[str]]:

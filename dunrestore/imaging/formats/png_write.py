@@ -19,7 +19,7 @@ from dunrestore.imaging.formats.png import (
     serialised,
 )
 from dunrestore.imaging.palettes import expanded
-from dunrestore.imaging.picture import Encoding, Palette, Picture, Resolution, Samples
+from dunrestore.imaging.picture import Encoding, Metadata, Palette, Picture, Resolution, Samples
 from dunrestore.imaging.rows import reserve
 
 _LEVEL = 4
@@ -120,16 +120,25 @@ def _source_chunks(picture: Picture) -> list[Chunk] | None:
         changed = colours != picture.source.get(b"PLTE")
         chunks = [(n, colours if n == b"PLTE" else b) for n, b in chunks]
         chunks = [c for c in chunks if not (changed and c[0] == b"hIST")]
-    xmp = picture.metadata.xmp
-    if xmp is not None and xmp != metadata_of(picture.source).xmp:
-        chunks = [
-            c for c in chunks if not (c[0] in _TEXTS and c[1].startswith(XMP_KEYWORD + b"\0"))
-        ]
-        chunks.insert(1, _xmp_chunk(xmp))
+    return _with_metadata(chunks, metadata_of(picture.source), picture.metadata)
+
+
+def _with_metadata(chunks: list[Chunk], stood: Metadata, metadata: Metadata) -> list[Chunk]:
+    """The chunks with other EXIF, resources and XMP where these are not what stood in them."""
+    if metadata.exif is not None:
+        chunks = [(n, metadata.exif if n == b"eXIf" else b) for n, b in chunks]
+    if metadata.photoshop != stood.photoshop:
+        chunks = [c for c in chunks if not _is_text(c, PROFILE_KEYWORD.encode() + b"8bim")]
+        if metadata.photoshop is not None:
+            chunks.insert(1, _raw_profile_chunk("8bim", metadata.photoshop))
+    if metadata.xmp is not None and metadata.xmp != stood.xmp:
+        chunks = [c for c in chunks if not _is_text(c, XMP_KEYWORD)]
+        chunks.insert(1, _xmp_chunk(metadata.xmp))
     return chunks
 
 
-_TEXTS = (b"iTXt", b"tEXt", b"zTXt")
+def _is_text(chunk: Chunk, keyword: bytes) -> bool:
+    return chunk[0] in (b"iTXt", b"tEXt", b"zTXt") and chunk[1].startswith(keyword + b"\0")
 
 
 def _xmp_chunk(xmp: bytes) -> Chunk:

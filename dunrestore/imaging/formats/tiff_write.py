@@ -111,7 +111,8 @@ def _tags(page: Picture, order: ByteOrder, compression: str | None) -> Ifd:
         tags = _in_tiles(tags)
     if page.encoding.palette is not None:
         tags = _with_palette(tags, page.encoding)
-    return _with_xmp(tags, page)
+    tags = _with_block(tags, ifd.PHOTOSHOP, page.metadata.photoshop)
+    return _with_block(tags, ifd.XMP, page.metadata.xmp)
 
 
 def _in_tiles(tags: Ifd) -> Ifd:
@@ -123,12 +124,15 @@ def _in_tiles(tags: Ifd) -> Ifd:
     )
 
 
-def _with_xmp(tags: Ifd, page: Picture) -> Ifd:
-    stood, xmp = tags.get(ifd.XMP), page.metadata.xmp
-    if xmp is None or (stood and stood.data == xmp):
+def _with_block(tags: Ifd, tag: int, data: bytes | None) -> Ifd:
+    """The tags with such bytes as one of them, and without it if there are none."""
+    stood = tags.get(tag)
+    if data is None:
+        return tags.without({tag})
+    if stood and stood.data == data:
         return tags
     type_ = stood.type if stood and stood.type in (ifd.BYTE, ifd.UNDEFINED) else ifd.BYTE
-    return tags.having(Entry(ifd.XMP, type_, len(xmp), xmp))
+    return tags.having(Entry(tag, type_, len(data), data))
 
 
 def _compressed_with(tags: Ifd, code: int) -> Ifd:

@@ -22,6 +22,8 @@ from dunrestore.imaging.pixels import as_samples, to_eight_bits
 Chunk = tuple[bytes, bytes]
 
 _ICC, _ALPHA, _EXIF, _XMP, _ANIMATION = 0x20, 0x10, 0x08, 0x04, 0x02
+_EXIF_MARK = b"Exif\0\0"
+"""Some programs write it, as in a JPEG, though it does not belong there."""
 _IMAGE = {b"VP8 ", b"VP8L", b"ALPH"}
 
 
@@ -71,7 +73,7 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
     before = tuple(chunk for chunk in chunks[:at] if chunk[0] != b"VP8X")
     source = WebpChunks(before, tuple(chunks[last + 1 :]), b"VP8L" in names)
     exif = found.get(b"EXIF")
-    bare = exif[6:] if exif is not None and exif.startswith(b"Exif\0\0") else exif
+    bare = exif.removeprefix(_EXIF_MARK) if exif is not None else None
     metadata = Metadata(
         icc=found.get(b"ICCP"),
         exif=bare,
@@ -167,13 +169,24 @@ def _around(picture: Picture) -> tuple[Sequence[Chunk], Sequence[Chunk]]:
     metadata, source = picture.metadata, picture.source
     xmp = [] if metadata.xmp is None else [(b"XMP ", metadata.xmp)]
     if isinstance(source, WebpChunks):
-        if not xmp or xmp[0] in source.after:
-            return source.before, source.after
-        return source.before, [*(c for c in source.after if c[0] != b"XMP "), *xmp]
+        before, after = (
+            [_with_exif(chunk, metadata.exif) for chunk in chunks]
+            for chunks in (source.before, source.after)
+        )
+        if not xmp or xmp[0] in after:
+            return before, after
+        return before, [*(c for c in after if c[0] != b"XMP "), *xmp]
     icc = [] if metadata.icc is None else [(b"ICCP", metadata.icc)]
     block = block_of(metadata)
     exif = [] if block is None else [(b"EXIF", block)]
     return icc, [*exif, *xmp]
+
+
+def _with_exif(chunk: Chunk, exif: bytes | None) -> Chunk:
+    name, data = chunk
+    if name != b"EXIF" or exif is None:
+        return chunk
+    return name, _EXIF_MARK + exif if data.startswith(_EXIF_MARK) else exif
 
 
 def _assembled(chunks: Sequence[Chunk]) -> bytes:

@@ -1,5 +1,6 @@
 """What a directory of tags, a TIFF's or an EXIF block's, says of a picture as a whole."""
 
+import struct
 from contextlib import suppress
 from typing import Literal
 
@@ -29,6 +30,30 @@ def resolution_of(block: bytes | None) -> Resolution | None:
     """Resolution, if the block states one."""
     tags = directory(block)
     return _resolution(tags) if tags else None
+
+
+def has_thumbnail(block: bytes | None) -> bool:
+    """Whether a second directory, which is of a thumbnail, follows a block's first."""
+    return block is not None and _link(block) is not None
+
+
+def without_thumbnail(block: bytes) -> bytes:
+    """The block with nothing to follow its first directory; all other bytes stay, for what a
+    camera's maker wrote may be told by its place."""
+    at = _link(block)
+    return block if at is None else block[:at] + bytes(4) + block[at + 4 :]
+
+
+def _link(block: bytes) -> int | None:
+    """Where an undamaged block says where its second directory is; None if there is none."""
+    tags = directory(block)
+    if tags is None:
+        return None
+    (first,) = struct.unpack(tags.byteorder + "I", block[4:8])
+    (count,) = struct.unpack(tags.byteorder + "H", block[first : first + 2])
+    at = first + 2 + 12 * count
+    (second,) = struct.unpack(tags.byteorder + "I", block[at : at + 4])
+    return at if 8 <= second < len(block) else None
 
 
 def block_of(metadata: Metadata) -> bytes | None:

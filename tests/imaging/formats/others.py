@@ -24,6 +24,22 @@ def exif_block(orientation=1):
     return exif.tobytes()[6:]
 
 
+def with_thumbnail(block):
+    """An EXIF block of Pillow's, with a second directory of a JPEG thumbnail."""
+    order = "<" if block[:2] == b"II" else ">"
+    block += b"\0" * (len(block) % 2)
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 8), (250, 250, 250)).save(buffer, "JPEG")
+    at = len(block)
+    rows = [(259, 3, 6 if order == "<" else 6 << 16), (513, 4, at + 42), (514, 4, buffer.tell())]
+    directory = struct.pack(order + "H", 3)
+    directory += b"".join(struct.pack(order + "HHII", tag, t, 1, v) for tag, t, v in rows)
+    (first,) = struct.unpack(order + "I", block[4:8])
+    link = first + 2 + 12 * struct.unpack(order + "H", block[first : first + 2])[0]
+    block = block[:link] + struct.pack(order + "I", at) + block[link + 4 :]
+    return block + directory + bytes(4) + buffer.getvalue()
+
+
 def arrays(draw, kinds, bits):
     """(H, W, C) samples, sometimes noise, sometimes soft."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
