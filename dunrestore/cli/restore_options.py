@@ -211,7 +211,7 @@ Strict = Annotated[
     bool,
     typer.Option(
         "--strict",
-        help="Fail where the output's format cannot hold all metadata.",
+        help="Fail where the output's format cannot hold all metadata, or something is left out.",
         rich_help_panel=FILES,
     ),
 ]

@@ -11,7 +11,7 @@ from dunrestore.degradations.pages import degrade_page
 from dunrestore.degradations.recipes import Recipe
 from dunrestore.degradations.seeds import generator_for
 from dunrestore.errors import file_access_error
-from dunrestore.imaging.files import Written, cannot_hold, format_of, read, write
+from dunrestore.imaging.files import Written, format_of, losses_in_words, read, write
 from dunrestore.imaging.picture import Document, Encoding, Format, Picture
 from dunrestore.storage.hashing import sha256_of
 
@@ -22,6 +22,8 @@ class DegradedFile:
 
     written: Written
     """The output, and what its format could not hold."""
+    left_out: frozenset[str]
+    """What no format is given."""
     mask: Path | None
     damaged: float
     """Share of the pixels, 0 to 1; noise and JPEG do not count."""
@@ -29,8 +31,7 @@ class DegradedFile:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What somebody should look at."""
-        lost = self.written.lost
-        return (cannot_hold(self.written.format, lost),) if lost else ()
+        return losses_in_words(self.written.format, self.written.lost, self.left_out)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -86,7 +87,8 @@ def degrade_file(
     written = write(replace(document, pages=pages), target, format=kind, overwrite=overwrite)
     if mask is not None:
         mask = _write_mask([m for _, m in done], mask, overwrite)
-    return DegradedFile(written, mask, float(np.mean([m.mean() for _, m in done])))
+    left_out = frozenset(name for page in document.pages for name in page.left_out)
+    return DegradedFile(written, left_out, mask, float(np.mean([m.mean() for _, m in done])))
 
 
 def mask_paths(path: Path) -> tuple[Path, Path]:

@@ -1,7 +1,7 @@
 """Picture files: read with nothing lost, written whole and checked or not at all."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -249,9 +249,15 @@ def write(
     return Written(path, kind, tuple(dict.fromkeys(lost)), notes)
 
 
-def cannot_hold(kind: Format, lost: Sequence[str]) -> str:
-    """What people are told of what a format could not hold (``Written.lost``)."""
-    return f"{kind} cannot hold {', '.join(lost)}"
+def losses_in_words(
+    kind: Format, lost: Sequence[str], left_out: Collection[str]
+) -> tuple[str, ...]:
+    """What a format could not hold (``Written.lost``), and what was left out of it, in a phrase
+    each (``Picture.left_out``)."""
+    unheld = [name for name in lost if name not in left_out]
+    gone = [name for name in lost if name in left_out]
+    phrases = [f"{kind} cannot hold {', '.join(unheld)}"] if unheld else []
+    return (*phrases, f"left out: {', '.join(gone)}") if gone else tuple(phrases)
 
 
 def _plain(picture: Picture, kind: Format) -> tuple[Picture, list[str]]:

@@ -106,6 +106,7 @@ class Record:
     execution: Execution
     pages: tuple[PageChanges, ...]
     lost_metadata: tuple[str, ...]
+    """What the format could not hold, and what was left out."""
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     created: str

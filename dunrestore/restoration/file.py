@@ -49,7 +49,7 @@ class FileResult:
     precision: str
     """What its convolutions computed in."""
     lost_metadata: tuple[str, ...]
-    """What the output's format could not hold."""
+    """What the output's format could not hold, and what was left out."""
     warnings: tuple[str, ...]
     """What somebody should look at."""
     input_sha256: str
@@ -133,14 +133,15 @@ def write_file(
     changes = work.changes()
     overwrite = work.opened.replaces_sha256 is not None
     marked, notes = recording.marked_pages(work, changes)
+    left_out = frozenset(name for page in marked for name in page.left_out)
     made: list[Record] = []
 
     def note(unfinished: Path, lost: tuple[str, ...], recompressed: tuple[str, ...]) -> None:
-        _refuse_losses(work, lost)
+        _refuse_losses(work, lost, left_out)
         if os.path.lexists(job.target) and not overwrite:
             raise FileAccessError("there is a file of this name by now", path=job.target)
         seconds = time.perf_counter() - start
-        facts = recording.Finished(unfinished, lost, notes, recompressed, seconds)
+        facts = recording.Finished(unfinished, lost, left_out, notes, recompressed, seconds)
         made.append(recording.make_record(work, changes, facts))
         if before_naming is not None:
             before_naming(made[0])
@@ -163,12 +164,13 @@ def write_file(
     return made[0]
 
 
-def _refuse_losses(work: Work, lost: tuple[str, ...]) -> None:
+def _refuse_losses(work: Work, lost: tuple[str, ...], left_out: frozenset[str]) -> None:
     if lost and work.file_options.strict:
+        in_vain = left_out.issuperset(lost)
         raise OutputCheckError(
-            files.cannot_hold(work.opened.image_format, lost),
+            "; ".join(files.losses_in_words(work.opened.image_format, lost, left_out)),
             path=work.opened.job.target,
-            next_step="choose another --format, or drop --strict",
+            next_step="drop --strict" if in_vain else "choose another --format, or drop --strict",
         )
 
 

@@ -68,6 +68,8 @@ class Finished:
 
     path: Path
     lost: tuple[str, ...]
+    left_out: frozenset[str]
+    """Of what is lost that which no format would have been given."""
     notes: tuple[str, ...]
     """What could not be done; warnings, too."""
     recompressed: tuple[str, ...]
@@ -252,8 +254,7 @@ def _warnings(work: Work, pages: Sequence[PageChanges], finished: Finished) -> t
     if same_name and opened.image_format != opened.document.format:
         held = NAMES[opened.document.format]
         found.append(f"the source is a {held}; written as {NAMES[opened.image_format]} by its name")
-    if finished.lost:
-        found.append(files.cannot_hold(work.opened.image_format, finished.lost))
+    found += files.losses_in_words(work.opened.image_format, finished.lost, finished.left_out)
     drifts = [page.drift for page in pages if page.drift is not None]
     touched = max((one.differing_percent for one in drifts), default=0.0)
     if work.opened.image_format == "jpeg" and any(page.changed_pixels for page in pages):
