@@ -130,9 +130,8 @@ def in_order(workers: Sequence[Callable[[S], T]], items: Iterable[S]) -> Generat
     waiting: deque[Future[T]] = deque()
     try:
         for item in items:
-            future: Future[T] = Future()
-            waiting.append(future)
-            todo.put((item, future))
+            waiting.append(Future())
+            todo.put((item, waiting[-1]))
             if len(threads) < len(workers):
                 worker = workers[len(threads)]
                 threads.append(threading.Thread(target=_work, args=(worker, todo), daemon=True))
@@ -142,8 +141,10 @@ def in_order(workers: Sequence[Callable[[S], T]], items: Iterable[S]) -> Generat
         while waiting:
             yield waiting.popleft().result()
     finally:
-        for future in waiting:
-            future.cancel()
+        # None may be left in this frame: an error that one holds refers to the frame, too, and with
+        # it to all that the failed call held.
+        while waiting:
+            waiting.popleft().cancel()
         for _ in threads:
             todo.put(None)
         for thread in threads:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -159,6 +160,7 @@ def compute(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
+            traceback.clear_frames(error.__traceback__)  # which hold what did not fit
             tile = _smaller_tile(options, max(plan.tile_size), size_multiple(network), named)
             log.warning("out of memory; trying again with tiles of %d pixels", tile)
             continue

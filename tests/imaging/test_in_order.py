@@ -1,3 +1,4 @@
+import gc
 import os
 import random
 import signal
@@ -5,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from contextlib import closing
 from itertools import count, islice
 
@@ -144,6 +146,29 @@ def test_an_item_that_cannot_be_prepared_is_the_callers_error():
 
     with pytest.raises(MemoryError):
         list(in_order([abs, abs], items()))
+
+
+class Held:
+    """Something large that a worker holds."""
+
+
+@pytest.mark.parametrize("items", [1, 6])
+def test_nothing_holds_what_a_failed_worker_held(items):
+    held = []
+
+    def work(_):
+        large = Held()
+        held.append(weakref.ref(large))
+        raise MemoryError
+
+    gc.disable()  # it frees cycles only now and then
+    try:
+        with pytest.raises(MemoryError), closing(in_order([work, work], range(items))) as results:
+            next(results)
+        assert held
+        assert not any(large() for large in held)
+    finally:
+        gc.enable()
 
 
 def test_whoever_stops_waits_for_what_is_worked_on():

@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +97,48 @@ def test_an_explicit_tile_is_not_overridden(tile, advice):
 def test_memory_that_never_suffices_is_an_error():
     with pytest.raises(MemoryExhaustedError):
         propose(picture(700, 700), Hungry(100), RestoreOptions(**CPU))
+
+
+class Holding(Hungry):
+    """Notes what each call holds, and how much of earlier failed ones is left."""
+
+    def __init__(self, limit):
+        super().__init__(limit)
+        self.held, self.left = [], []
+
+    def __deepcopy__(self, _memo):
+        return self
+
+    def forward(self, x):
+        features = torch.ones(7)
+        self.left.append((x.shape[-1], sum(one() is not None for one in self.held)))
+        if x.shape[-1] * x.shape[-2] > self.limit:
+            self.held.append(weakref.ref(features))
+        return super().forward(x)
+
+
+@pytest.fixture
+def no_collection():
+    gc.disable()  # it frees cycles only now and then
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu,cpu"])
+def test_what_did_not_fit_is_free_again_when_smaller_tiles_are_tried(no_collection, device):
+    network = Holding(300 * 300)
+    propose(picture(450, 450), network, RestoreOptions(device=device, precision="fp32"))
+    assert network.held
+    assert {left for side, left in network.left if side < 300} == {0}
+
+
+def test_an_error_that_is_kept_does_not_hold_what_did_not_fit(no_collection):
+    network = Holding(100)
+    with pytest.raises(MemoryExhaustedError) as error:
+        propose(picture(300, 300), network, RestoreOptions(tile=192, **CPU))
+    assert network.held
+    assert not any(one() is not None for one in network.held)
+    assert error.value.__context__ is not None
 
 
 def test_automatic_tiles_follow_the_free_memory(monkeypatch):
