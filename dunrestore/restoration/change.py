@@ -138,7 +138,8 @@ def compute(
         What ``run`` returned, and how it was computed.
 
     Raises:
-        MemoryExhaustedError: if an explicit tile, or the smallest automatic one, does not fit.
+        MemoryExhaustedError: if an explicit tile, or the smallest automatic one, does not fit,
+            alone or in an explicit batch.
     """
     devices = choose_devices(options.device)
     named = ",".join(map(str, devices))
@@ -149,11 +150,10 @@ def compute(
         tile = options.tile
     elif tile is None:
         tile = tile_for(size, common_tile(network, devices, dtype, options.batch_size or 1))
+    batch = options.batch_size
     while True:
         plan, overlap = plan_tiles(size, network, options, tile)
-        runners.batch_size = options.batch_size or tiles_at_once(
-            network, devices, dtype, max(plan.tile_size)
-        )
+        runners.batch_size = batch or tiles_at_once(network, devices, dtype, max(plan.tile_size))
         try:
             with _AT_WORK:
                 result = run(runners, plan, tile)
@@ -161,8 +161,12 @@ def compute(
             if not is_out_of_memory(error):
                 raise
             traceback.clear_frames(error.__traceback__)  # which hold what did not fit
-            tile = _smaller_tile(options, max(plan.tile_size), size_multiple(network), named)
-            log.warning("out of memory; trying again with tiles of %d pixels", tile)
+            if options.batch_size is None and runners.batch_size > 1:
+                log.warning("out of memory; trying again with one tile at a time")
+            else:
+                tile = _smaller_tile(options, max(plan.tile_size), size_multiple(network), named)
+                log.warning("out of memory; trying again with tiles of %d pixels", tile)
+            batch = options.batch_size or 1  # several smaller ones take as much as one larger
             continue
         finally:
             hand_back_memory()

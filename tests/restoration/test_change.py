@@ -1,5 +1,6 @@
 import gc
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -92,6 +93,48 @@ def test_an_explicit_tile_is_not_overridden(tile, advice):
     with pytest.raises(MemoryExhaustedError) as error:
         propose(picture(700, 700), Hungry(100), RestoreOptions(tile=tile, **CPU))
     assert advice in str(error.value)
+
+
+@pytest.fixture
+def fake_gpu(monkeypatch):
+    """A GPU that says it has memory for anything; computes nothing."""
+    device = torch.device("cuda", 0)
+    monkeypatch.setattr(change_module, "choose_devices", lambda _: (device,))
+    monkeypatch.setattr(change_module, "choose_precision", lambda *_: torch.bfloat16)
+    monkeypatch.setattr(change_module, "_free_memory", lambda _: 10**12)
+    runners = SimpleNamespace(batch_size=1, redone=0)
+    monkeypatch.setattr(change_module, "Runners", lambda *_, **__: runners)
+
+
+def tried(limit, **options):
+    """The tiles and batches that are tried where so many pixels fit, and whether one did."""
+    tries = []
+
+    def run(runners, plan, _):
+        tries.append((max(plan.tile_size), runners.batch_size))
+        if runners.batch_size * plan.tile_size[0] * plan.tile_size[1] > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    try:
+        change_module.compute(run, (9000, 9000), Toy(blur), RestoreOptions(**options))
+    except MemoryExhaustedError:
+        return tries, False
+    return tries, True
+
+
+@pytest.mark.parametrize(
+    ("options", "limit", "tries", "fits"),
+    [
+        ({}, 1.3e6, [(2016, 1), (1008, 1)], True),
+        ({}, 0.3e6, [(2016, 1), (1008, 1), (480, 1)], True),
+        ({"tile": 1008}, 1.3e6, [(1008, 4), (1008, 1)], True),
+        ({"tile": 1008}, 0.3e6, [(1008, 4), (1008, 1)], False),
+        ({"batch_size": 4}, 1.3e6, [(1056, 4), (528, 4)], True),
+        ({"tile": 1008, "batch_size": 2}, 1.3e6, [(1008, 2)], False),
+    ],
+)
+def test_a_batch_is_given_up_before_a_tile_is_made_smaller(fake_gpu, options, limit, tries, fits):
+    assert tried(limit, **options) == (tries, fits)
 
 
 def test_memory_that_never_suffices_is_an_error():
