@@ -139,21 +139,17 @@ def compute(
 
     Raises:
         MemoryExhaustedError: if an explicit tile, or the smallest automatic one, does not fit,
-            alone or in an explicit batch.
+            alone or in an explicit batch; or if the network itself does not.
     """
     devices = choose_devices(options.device)
     named = ",".join(map(str, devices))
-    dtype = choose_precision(options.precision, *devices)
-    whole = options.tile == 0
-    runners = Runners(network, devices, dtype, window=None if whole else WINDOW)
-    if options.tile is not None:
-        tile = options.tile
-    elif tile is None:
-        tile = tile_for(size, common_tile(network, devices, dtype, options.batch_size or 1))
+    runners, tile = _begin(size, network, devices, options, tile)
     batch = options.batch_size
     while True:
         plan, overlap = plan_tiles(size, network, options, tile)
-        runners.batch_size = batch or tiles_at_once(network, devices, dtype, max(plan.tile_size))
+        runners.batch_size = batch or tiles_at_once(
+            network, devices, runners.dtype, max(plan.tile_size)
+        )
         try:
             with _AT_WORK:
                 result = run(runners, plan, tile)
@@ -170,9 +166,34 @@ def compute(
             continue
         finally:
             hand_back_memory()
-        name = name_of(dtype)
-        side = 0 if whole else tile
-        return result, Computed(side, overlap, named, name, runners.redone)
+        name = name_of(runners.dtype)
+        return result, Computed(tile, overlap, named, name, runners.redone)
+
+
+def _begin(
+    size: tuple[int, int],
+    network: nn.Module,
+    devices: Sequence[torch.device],
+    options: RestoreOptions,
+    tile: int | None,
+) -> tuple[Runners, int]:
+    """The network on its devices, and the tiles to try first; arguments as in ``compute``."""
+    try:
+        dtype = choose_precision(options.precision, *devices)
+        window = None if options.tile == 0 else WINDOW
+        runners = Runners(network, devices, dtype, window)
+        if options.tile is not None:
+            return runners, options.tile
+        if tile is None:
+            tile = tile_for(size, common_tile(network, devices, dtype, options.batch_size or 1))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryExhaustedError(  # another program may have taken all of a GPU
+            f"out of memory on {','.join(map(str, devices))} before the first tile",
+            next_step="free some memory there, or choose another --device",
+        ) from error
+    return runners, tile
 
 
 def automatic_tile(

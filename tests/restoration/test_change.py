@@ -102,7 +102,7 @@ def fake_gpu(monkeypatch):
     monkeypatch.setattr(change_module, "choose_devices", lambda _: (device,))
     monkeypatch.setattr(change_module, "choose_precision", lambda *_: torch.bfloat16)
     monkeypatch.setattr(change_module, "_free_memory", lambda _: 10**12)
-    runners = SimpleNamespace(batch_size=1, redone=0)
+    runners = SimpleNamespace(batch_size=1, redone=0, dtype=torch.bfloat16)
     monkeypatch.setattr(change_module, "Runners", lambda *_, **__: runners)
 
 
@@ -135,6 +135,20 @@ def tried(limit, **options):
 )
 def test_a_batch_is_given_up_before_a_tile_is_made_smaller(fake_gpu, options, limit, tries, fits):
     assert tried(limit, **options) == (tries, fits)
+
+
+@pytest.mark.parametrize("step", ["choose_precision", "Runners", "_free_memory"])
+def test_a_gpu_that_another_program_has_filled_is_one_line(fake_gpu, monkeypatch, step):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(change_module, step, full)
+    with pytest.raises(MemoryExhaustedError) as error:
+        change_module.compute(lambda *_: None, (9, 9), Toy(blur), RestoreOptions())
+    assert str(error.value) == (
+        "out of memory on cuda:0 before the first tile;"
+        " free some memory there, or choose another --device"
+    )
 
 
 def test_memory_that_never_suffices_is_an_error():
