@@ -124,6 +124,7 @@ def compute(
     network: nn.Module,
     options: RestoreOptions,
     tile: int | None = None,
+    batch: int | None = None,
 ) -> tuple[T, Computed]:
     """Run a network on all tiles of a picture; with smaller ones when memory runs out.
 
@@ -133,6 +134,7 @@ def compute(
         network: a restoring network.
         options: tiles, device and precision.
         tile: what automatic tiles begin with; None to fit the memory.
+        batch: the same for the tiles that are computed together.
 
     Returns:
         What ``run`` returned, and how it was computed.
@@ -144,7 +146,7 @@ def compute(
     devices = choose_devices(options.device)
     named = ",".join(map(str, devices))
     runners, tile = _begin(size, network, devices, options, tile)
-    batch = options.batch_size
+    batch = options.batch_size or batch
     while True:
         plan, overlap = plan_tiles(size, network, options, tile)
         runners.batch_size = batch or tiles_at_once(

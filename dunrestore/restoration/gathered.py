@@ -152,6 +152,9 @@ class Gathering:
             # Their number may change: it does not decide what comes out.
             "device": runners.devices[0].type,
             "precision": name_of(runners.dtype),
+            # A GPU may compute several tiles otherwise than one, and if one of them is spoilt, all
+            # are computed again.
+            "batch": runners.batch_size,
         }
         if self.begun() != wanted:
             self._work.forget(page=self._name)

@@ -218,9 +218,10 @@ class _Large:
         gathering = Gathering(scan, self._folder, name, channels)
         options, begun = self._work.options, gathering.begun()
         tile: int | None = None
+        batch: int | None = None
         if begun.get("device") == choose_devices(options.device)[0].type:
-            # Chosen afresh, tiles and precision could come out otherwise.
-            tile = begun["side"]
+            # Chosen afresh, they could come out otherwise.
+            tile, batch = begun["side"], begun.get("batch")
             named = {name_of(dtype): name for name, dtype in DTYPES.items()}
             options = replace(options, precision=named[begun["precision"]])
         return compute(
@@ -229,6 +230,7 @@ class _Large:
             self._network,
             options,
             tile,
+            batch,
         )
 
     def _decide(

@@ -597,6 +597,67 @@ def test_automatic_tiles_are_cut_as_before_the_interruption(monkeypatch, tmp_pat
     assert restored(tmp_path, path, model, options) == wanted
 
 
+def batches_of(monkeypatch, tiles):
+    monkeypatch.setattr(change, "tiles_at_once", lambda *_: tiles)
+
+
+def by_batch(x):
+    """As on a GPU, where a batch may come out otherwise than its tiles alone."""
+    return torch.where(x == 1, 0.3 + 0.1 * len(x), x)
+
+
+@pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 3), (2, 4)])
+def test_tiles_are_computed_together_as_before_the_interruption(
+    monkeypatch, tmp_path, before, after
+):
+    path, model = make_tiff(tmp_path / "in.tif"), toy_model(by_batch)
+    options = {"tile": 96, "device": "cpu", "precision": "fp32"}
+    batches_of(monkeypatch, before)
+    on_disk(monkeypatch, False)
+    wanted = restored(tmp_path, path, model)
+    remove(tmp_path / "out.tif")
+    stopped_when(lambda done, _: done >= 5, monkeypatch, tmp_path, path, model, options)
+    batches_of(monkeypatch, after)  # there is less memory now, or more
+    model.network.shapes.clear()
+    assert restored(tmp_path, path, model) == wanted
+    assert sum(shape[0] for shape in model.network.shapes) == 8  # a row was there already
+
+
+def test_a_batch_that_fits_no_longer_is_given_up_with_what_it_made(monkeypatch, tmp_path):
+    path, model = make_tiff(tmp_path / "in.tif"), toy_model(by_batch)
+    options = {"tile": 96, "device": "cpu", "precision": "fp32"}
+    on_disk(monkeypatch, False)
+    wanted = restored(tmp_path, path, model)
+    remove(tmp_path / "out.tif")
+    batches_of(monkeypatch, 3)
+    stopped_when(lambda done, _: done >= 5, monkeypatch, tmp_path, path, model, options)
+
+    def full(x):
+        if len(x) > 1:
+            raise MemoryError
+        return by_batch(x)
+
+    full_now = toy_model(full)
+    stopped_when(lambda done, _: done == 5, monkeypatch, tmp_path, path, full_now, options)
+    full_now.network.shapes.clear()
+    assert restored(tmp_path, path, full_now) == wanted
+    assert len(full_now.network.shapes) == 8  # a row was there, computed one by one
+
+
+def test_work_of_a_version_that_did_not_note_the_batch_begins_anew(monkeypatch, tmp_path):
+    path, model = make_tiff(tmp_path / "in.tif"), toy_model()
+    on_disk(monkeypatch, False)
+    wanted = restored(tmp_path, path)
+    remove(tmp_path / "out.tif")
+    interrupted(monkeypatch, tmp_path, path, 5)
+    journal = work_folder.path_of(tmp_path / "out.tif") / "journal.jsonl"
+    lines = journal.read_text()
+    assert lines.count(', "batch": 1}') == 1
+    journal.write_text(lines.replace(', "batch": 1}', "}"))
+    assert restored(tmp_path, path, model) == wanted
+    assert len(model.network.shapes) == 12
+
+
 def test_work_for_something_else_is_not_gone_on_with(monkeypatch, tmp_path):
     path = make_tiff(tmp_path / "in.tif")
     interrupted(monkeypatch, tmp_path, path, 8)
