@@ -46,8 +46,8 @@ def measure(
     Args:
         model: a restoring model.
         places: (device, precision) as in ``self_test.present``.
-        seconds: that all places may take together, by the clock; of each, the smallest tile is
-            always measured.
+        seconds: that all places may take together, by the clock, once their devices have started;
+            of each, the smallest tile is always measured.
 
     Returns:
         The speeds, and a line for every place that failed.
@@ -56,15 +56,15 @@ def measure(
     date = now()
     speeds: list[Speed] = []
     failed: list[str] = []
-    start = time.perf_counter()
+    left = seconds
     for index, (device, precision) in enumerate(places):
-        left = seconds - (time.perf_counter() - start)
         try:
-            side, rate = _rate(network, device, precision, left / (len(places) - index))
+            side, rate, took = _rate(network, device, precision, left / (len(places) - index))
         except Exception as error:  # whatever a driver raises, the other devices go on
             said = (str(error).splitlines() or [type(error).__name__])[0]
             failed.append(f"{device} {precision}: {said}")
             continue
+        left -= took
         name = name_of(DTYPES[precision])
         calls_itself = hardware(torch.device(device))
         speeds.append(Speed(model.name, model.sha256, device, calls_itself, name, side, rate, date))
@@ -72,8 +72,11 @@ def measure(
     return speeds, failed
 
 
-def _rate(network: nn.Module, place: str, precision: str, seconds: float) -> tuple[int, float]:
-    """The side of the largest tile that could be measured, and its megapixels a second."""
+def _rate(
+    network: nn.Module, place: str, precision: str, seconds: float
+) -> tuple[int, float, float]:
+    """The side of the largest tile that could be measured, its megapixels a second, and the
+    seconds that measuring took."""
     device, dtype = torch.device(place), DTYPES[precision]
     if device.type != "cpu":
         network = copy.deepcopy(network)
@@ -83,7 +86,7 @@ def _rate(network: nn.Module, place: str, precision: str, seconds: float) -> tup
     if device.type != "cpu":
         runner.change(painted(sides[0]))  # a driver's start and kernels' compilation take seconds
     start = time.perf_counter()
-    measured = 0, 0.0
+    measured, rate = 0, 0.0
     for side, following in zip(sides, [*sides[1:], None], strict=True):
         tile = painted(side)
         best = took = float("inf")
@@ -93,13 +96,13 @@ def _rate(network: nn.Module, place: str, precision: str, seconds: float) -> tup
             best, took = min(best, clock() - began), time.perf_counter() - begin
             if time.perf_counter() - start + took > seconds:
                 break
-        measured = side, side * side / 1e6 / max(best, 1e-9)
+        measured, rate = side, side * side / 1e6 / max(best, 1e-9)
         if following is None:
             break
         predicted = PREDICTED * (following / side) ** 2 * took
         if time.perf_counter() - start + predicted > seconds:
             break
-    return measured
+    return measured, rate, time.perf_counter() - start
 
 
 def _sides(network: nn.Module, device: torch.device, dtype: torch.dtype) -> list[int]:

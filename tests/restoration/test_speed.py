@@ -23,11 +23,12 @@ def sides(monkeypatch, tmp_path):
 
     class Sleeper:
         def __init__(self, *_):
-            pass
+            self.started = False
 
         def change(self, tile):
-            if not changed:
+            if not self.started:
                 time.sleep(START)
+            self.started = True
             changed.append(tile.shape[1])
             time.sleep(tile.shape[1] ** 2 / PIXELS_A_SECOND)
 
@@ -40,6 +41,12 @@ def test_a_devices_start_does_not_count(sides):
     assert not failed
     assert found.tile == max(module.SIDES) == 384
     assert found.megapixels_a_second == pytest.approx(PIXELS_A_SECOND / 1e6, rel=0.25)
+
+
+def test_one_devices_start_leaves_the_others_their_time(sides):
+    places = [(ELSEWHERE, precision) for precision in ("fp32", "bf16", "fp16")]
+    found, _ = measure(toy_model(), places, 2.5 * START)
+    assert [speed.tile for speed in found] == [384, 384, 384]
 
 
 def test_larger_tiles_are_left_out_when_the_time_would_not_suffice(sides):
