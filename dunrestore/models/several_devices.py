@@ -3,6 +3,7 @@
 import copy
 import itertools
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from typing import TypeVar
@@ -68,9 +69,7 @@ class Runners:
             OutputCheckError, RuntimeError, MemoryError: as ``Runner.change``, when the turn of the
                 failed tiles comes.
         """
-        with closing(
-            self._each(lambda runner: lambda stack: runner.compute(*stack), stacks)
-        ) as results:
+        with closing(self._each(lambda runner, stack: runner.compute(*stack), stacks)) as results:
             for change, redone in results:
                 self.redone += redone
                 yield change
@@ -83,8 +82,8 @@ class Runners:
         Args:
             stacks: as in ``changes``.
         """
-        call = closing(self._each(lambda runner: lambda stack: runner.look(*stack[:2]), stacks))
-        with call as results:
+        call = self._each(lambda runner, stack: runner.look(*stack[:2]), stacks)
+        with closing(call) as results:
             for counts, logits, redone in results:
                 self.redone += redone
                 yield counts, logits
@@ -103,24 +102,46 @@ class Runners:
         for runner in self._runners:
             runner.know(evidence)
 
-    def _each(
-        self, call_of: Callable[[Runner], Callable[[S], T]], items: Iterable[S]
-    ) -> Generator[T, None, None]:
-        """What a call of the runners returns for each item, in the order of the items."""
-        # Another device begins every time, or one would compute all pictures of a single tile.
-        first = next(_BEGUN) % len(self._runners)
-        runners = self._runners[first:] + self._runners[:first]
-        workers = [call_of(runner) for runner in runners]
-        if self.devices[0].type == "cuda":
-            workers *= LANES
+    def _each(self, call: Callable[[Runner, S], T], items: Iterable[S]) -> Generator[T, None, None]:
+        """What a call with a runner returns for each item, in the order of the items."""
+        workers = self._workers(call, LANES if self.devices[0].type == "cuda" else 1)
         if len(workers) == 1 and self.devices[0].type == "cpu":
             # A thread would only compete with the network for the same cores.
             return (workers[0](item) for item in items)
         return in_order(workers, items)
 
+    def _workers(self, call: Callable[[Runner, S], T], lanes: int) -> list[Callable[[S], T]]:
+        """So many for each device. Which one a worker has is decided when it begins, for many a
+        picture needs but one worker: that with the fewest stacks."""
+        # Of those with as many another one comes first every time.
+        first = next(_BEGUN) % len(self._runners)
+        left = (self._runners[first:] + self._runners[:first]) * lanes
+
+        def worker() -> Callable[[S], T]:
+            own: list[Runner] = []
+
+            def work(item: S) -> T:
+                with _COUNTING:
+                    if not own:
+                        stacks = [_IN_FLIGHT[runner.device] for runner in left]
+                        own.append(left.pop(stacks.index(min(stacks))))
+                    _IN_FLIGHT[own[0].device] += 1
+                try:
+                    return call(own[0], item)
+                finally:
+                    with _COUNTING:
+                        _IN_FLIGHT[own[0].device] -= 1
+
+            return work
+
+        return [worker() for _ in left]
+
 
 _BEGUN = itertools.count()
 """Numbers the rounds over a picture's tiles, for all runners."""
+_IN_FLIGHT: Counter[torch.device] = Counter()
+"""Stacks that each device computes or has waiting, of all pictures."""
+_COUNTING = threading.Lock()
 _made: WeakKeyDictionary[nn.Module, list[nn.Module]] = WeakKeyDictionary()
 _making = threading.Lock()
 

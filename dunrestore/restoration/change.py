@@ -49,9 +49,10 @@ commands. Together they have no more pixels than one of the largest."""
 MEMORY_SHARE = 0.5
 """Share of the free memory that automatic tiles may take."""
 
-_AT_WORK = threading.Semaphore(2)
-"""Pictures whose tiles are computed at the same time: one's go on while the other's are cut. If all
-took turns, all would be done with their tiles together, and leave the device idle."""
+AT_WORK = 2
+"""Pictures for each device whose tiles are computed at the same time: one's go on while the
+other's are cut. If all took turns, all would be done with their tiles together, and leave the
+device idle."""
 
 Progress = Callable[[Advance], object]
 """Told how far a page has come."""
@@ -153,7 +154,7 @@ def compute(
             network, devices, runners.dtype, max(plan.tile_size)
         )
         try:
-            with _AT_WORK:
+            with _turns(devices):
                 result = run(runners, plan, tile)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -196,6 +197,16 @@ def _begin(
             next_step="free some memory there, or choose another --device",
         ) from error
     return runners, tile
+
+
+def _turns(devices: tuple[torch.device, ...]) -> threading.Semaphore:
+    """What a picture holds while devices compute its tiles."""
+    with _MAKING:
+        return _TURNS.setdefault(devices, threading.Semaphore(AT_WORK * len(set(devices))))
+
+
+_TURNS: dict[tuple[torch.device, ...], threading.Semaphore] = {}
+_MAKING = threading.Lock()
 
 
 def automatic_tile(

@@ -125,6 +125,56 @@ def test_pictures_of_a_single_tile_take_turns_on_the_devices(monkeypatch):
     assert Numbered.used == [first, 1 - first] * 3
 
 
+def test_a_picture_of_a_single_tile_goes_to_the_device_with_the_least_to_do(monkeypatch):
+    monkeypatch.setattr(Numbered, "used", [])
+    begun, others_done = threading.Event(), threading.Event()
+
+    class Slow(Numbered):
+        def __deepcopy__(self, _memo):
+            return Slow(self.number + 1)
+
+        def forward(self, x):
+            if not begun.is_set():
+                begun.set()
+                assert others_done.wait(20)
+            return super().forward(x)
+
+    slow, options = Slow(0), RestoreOptions(device="cpu:0,cpu:1", precision="fp32")
+    first = threading.Thread(target=propose, args=(picture(48, 48), slow, options))
+    first.start()
+    assert begun.wait(20)
+    for _ in range(4):
+        propose(picture(48, 48), slow, options)
+    others_done.set()
+    first.join()
+    *others, busy = Numbered.used
+    assert others == [1 - busy] * 4
+
+
+@pytest.mark.parametrize(("device", "most"), [("cpu", 2), ("cpu,cpu", 2), ("cpu:0,cpu:1", 4)])
+def test_each_device_has_two_pictures_whose_tiles_are_computed(device, most):
+    at_work, lock, meeting = [0, 0], threading.Lock(), threading.Barrier(most)
+
+    def run(*_):
+        with lock:
+            at_work[0] += 1
+            at_work[1] = max(at_work)
+        meeting.wait(20)
+        with lock:
+            at_work[0] -= 1
+
+    def begin():
+        change.compute(run, (48, 48), network, RestoreOptions(device=device, precision="fp32"))
+
+    network = Toy(blur)
+    threads = [threading.Thread(target=begin) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert at_work[1] == most
+
+
 class Filling(Toy):
     """Runs out of memory at one of the first tiles, which it would fill otherwise than later."""
 

@@ -538,18 +538,21 @@ def test_files_at_once_are_for_gpus(device, asked, files):
 
 
 def test_a_gpu_has_as_many_files_as_there_are_processors_and_memory(monkeypatch):
-    gpu, most = [torch.device("cuda", 0)], at_once.MOST_AT_ONCE
-    for processors, free, files in (
-        (2, 1e12, 2),
-        (64, 1e12, most),
-        (1, 1e12, 1),
-        (64, 7e9, 2),
-        (9, 1e9, 1),
+    gpus, most = [torch.device("cuda", number) for number in range(3)], at_once.MOST_AT_ONCE
+    for devices, processors, free, files in (
+        (1, 2, 1e12, 2),
+        (1, 64, 1e12, most),
+        (3, 64, 1e12, 3 * most),
+        (3, 9, 1e12, 9),
+        (1, 1, 1e12, 1),
+        (1, 64, 7e9, 2),
+        (3, 64, 7e9, 2),
+        (1, 9, 1e9, 1),
     ):
         monkeypatch.setattr(at_once, "processors", lambda n=processors: n)
         monkeypatch.setattr(at_once, "free_memory", lambda _, n=free: n)
-        assert at_once.files_at_once(gpu, None, None) == files
-    assert at_once.files_at_once(gpu, 4, 60.0) == 1  # waiting for others would count
+        assert at_once.files_at_once(gpus[:devices], None, None) == files
+    assert at_once.files_at_once(gpus[:1], 4, 60.0) == 1  # waiting for others would count
 
 
 def test_an_end_by_force_names_no_output_afterwards(scans, tmp_path, toy, monkeypatch):
