@@ -153,6 +153,7 @@ def compute(
         runners.batch_size = batch or tiles_at_once(
             network, devices, runners.dtype, max(plan.tile_size)
         )
+        runners.redone = 0  # by an attempt that failed
         try:
             with _turns(devices):
                 result = run(runners, plan, tile)

@@ -264,6 +264,25 @@ def test_not_a_number_in_low_precision_is_computed_again():
     assert np.isfinite(proposal.change).all()
 
 
+def test_tiles_that_a_failed_attempt_computed_again_do_not_count(monkeypatch):
+    monkeypatch.setattr(change_module, "LARGEST_TILE", 192)
+    monkeypatch.setattr(change_module, "SMALLEST_TILE", 96)
+    sides = []
+
+    def weak(x):
+        if torch.is_autocast_enabled("cpu"):
+            return x * float("nan")
+        sides.append(x.shape[-1])
+        if len(sides) == 2:
+            raise MemoryError
+        return x * 0.5
+
+    options = RestoreOptions(device="cpu", precision="bf16")
+    proposal = propose(picture(192, 300), Toy(weak), options)
+    assert sides[0] > proposal.computed.tile
+    assert proposal.computed.tiles_redone == len(sides) - 2
+
+
 def test_not_a_number_in_full_precision_is_an_error():
     with pytest.raises(OutputCheckError, match="not finite"):
         propose(picture(48, 48), Toy(lambda x: x * float("nan")), RestoreOptions(**CPU))
