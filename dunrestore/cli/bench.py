@@ -41,7 +41,7 @@ def bench(
         ),
     ] = None,
     fill: Annotated[
-        Literal["white", "plaster", "grey", "dark"] | None,
+        Literal["white", "plaster", "grey", "dark", "coloured", "flat"] | None,
         typer.Option("--fill", help="What losses are filled with."),
     ] = None,
     coverage: Annotated[

@@ -1,10 +1,12 @@
 import json
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
+from dunrestore.cli import bench
 from dunrestore.cli.app import run
 from dunrestore.cli.noise import FillName, KindName, RecipeName
 from dunrestore.datasets.painter import paint_mural
@@ -34,6 +36,8 @@ def pixels(path):
 def test_the_options_name_all_there_is():
     assert [k.value for k in KindName] == list(KINDS)
     assert [f.value for f in FillName] == list(FILLS)
+    of_bench = get_type_hints(bench.bench)["fill"]
+    assert get_args(get_args(of_bench)[0]) == FILLS
     assert [r.value for r in RecipeName] == list(RECIPES)
 
 
