@@ -31,7 +31,7 @@ def vary_colours(
 
 
 def clip_tones(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Expose a picture too long, so that 2 to 30 % of it come out white; one in three times too
+    """Expose a picture too long, so that 2 to 15 % of it come out white; one in three times too
     short, so that as much comes out black.
 
     Args:
@@ -41,7 +41,7 @@ def clip_tones(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArra
     Returns:
         (H, W, 3) in [0, 1]; where it is white or black is sound paint all the same.
     """
-    share, dark = rng.uniform(0.02, 0.3), rng.random() < 1 / 3
+    share, dark = rng.uniform(0.02, 0.15), rng.random() < 1 / 3
     light = 1 - picture if dark else picture
     limit = max(float(np.quantile(light.min(axis=2), 1 - share)), 1 / MOST_GAIN)
     clipped = np.minimum(light / np.float32(limit), 1)
