@@ -84,7 +84,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the command line without the program's name; ``sys.argv`` if None.
     """
-    console.open_standard_streams()
     with noting() as interrupted:
         try:
             app(args=arguments, prog_name="dunrestore")

@@ -13,7 +13,15 @@ from rich.console import Console
 from dunrestore.errors import DunrestoreError, FileAccessError, UsageError, file_access_error
 
 
-class Messages(Console):
+class _Piped(Console):
+    """Lets ``print`` see a broken pipe, where rich itself would end the program without a word."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that is being handled."""
+        raise
+
+
+class Messages(_Piped):
     """Standard error; that nobody reads it any more, or its disk is full, ends no batch."""
 
     def print(self, *objects: Any, **settings: Any) -> None:
@@ -23,17 +31,13 @@ class Messages(Console):
         except OSError:
             _silence(sys.stderr)
 
-    def on_broken_pipe(self) -> None:
-        """Let ``print`` see the error that is being handled."""
-        raise
-
 
 messages = Messages(stderr=True, highlight=False, soft_wrap=True)
 """Messages, progress bars and logs."""
 
 
-class Output(Console):
-    """Standard output; where nobody reads it, rich itself would end the program without a word."""
+class Output(_Piped):
+    """Standard output; that nobody reads it is an error of ours."""
 
     def print(self, *objects: Any, **settings: Any) -> None:
         """Print as any console.
@@ -45,10 +49,6 @@ class Output(Console):
             super().print(*objects, **settings)
         except OSError as error:
             raise _not_written(error) from error
-
-    def on_broken_pipe(self) -> None:
-        """Let ``print`` see the error that is being handled."""
-        raise
 
 
 data = Output(highlight=False, soft_wrap=True)
@@ -153,12 +153,3 @@ def _silence(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
-
-
-def open_standard_streams() -> None:
-    """Give numbers 0 to 2 to no file of ours: a library's warning would be written into it."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free

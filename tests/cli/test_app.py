@@ -150,7 +150,9 @@ def test_where_messages_go_ends_no_batch(tmp_path, where):
 @pytest.mark.skipif(sys.platform == "win32", reason="has no sh")
 def test_no_file_takes_the_number_of_a_stream_that_is_closed(tmp_path):
     code = (
-        "import os; from dunrestore.cli.app import run; run(['--version'])\n"
+        "import contextlib, sys; from dunrestore.__main__ import main\n"
+        "sys.argv = ['dunrestore', '--version']\n"
+        "with contextlib.suppress(SystemExit): main()\n"
         f"file = open({str(tmp_path / 'x')!r}, 'w'); print(file.fileno() > 2)"
     )
     command = ["sh", "-c", f'{sys.executable} -c "$0" 2>&- <&-', code]

@@ -164,7 +164,9 @@ def _sources(
             else:
                 yield path, found
     if made and output is not None:
-        log.warning("%d pictures that earlier runs made are left out; name those to restore", made)
+        log.warning(
+            "pictures that earlier runs made are left out (%d); name those to restore", made
+        )
 
 
 def _inside(output: Path | None, folder: Path) -> Path | None:

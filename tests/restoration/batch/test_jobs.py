@@ -101,7 +101,7 @@ def test_what_earlier_runs_made_is_no_input_of_another_folder(tree, caplog):
         (tree / name).write_bytes(b"x")
     jobs = plan_jobs([tree / "in"], tree / "new", recursive=True)
     assert tree / "in/old/a.png" not in [job.source for job in jobs]
-    assert "1 pictures that earlier runs made are left out" in caplog.text
+    assert "pictures that earlier runs made are left out (1)" in caplog.text
     (job,) = plan_jobs([tree / "in/old/a.png"], tree / "new")  # if it is named
     assert job.source == tree / "in/old/a.png"
 
