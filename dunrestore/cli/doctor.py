@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dunrestore.cli import console
+from dunrestore.cli import console, interrupts
 from dunrestore.cli.restore import DEFAULT_MODEL
 from dunrestore.cli.restore_options import CacheDir
 from dunrestore.errors import ExitCode
@@ -28,7 +28,11 @@ def doctor(
     from dunrestore.diagnosis.run import diagnose, exit_code
 
     console.set_up(quiet=True)
-    findings = diagnose(DEFAULT_MODEL, cache_dir, _SECONDS if measure else None)
+    findings: list[Finding] = []
+    for finding in diagnose(DEFAULT_MODEL, cache_dir, _SECONDS if measure else None):
+        interrupts.raise_noted()  # a check takes it for its own failure, or for none
+        findings.append(finding)
+    interrupts.raise_noted()
     code = exit_code(findings)
     if as_json:
         listed = [finding.as_dict() for finding in findings]
@@ -37,7 +41,8 @@ def doctor(
         _show(findings)
         broken = ", ".join(one.name for one in findings if one.state == "broken")
         problems = sum(one.state == "problem" for one in findings)
-        also = f"; {problems} problems, see above" if problems else ""
+        plural = "s" if problems > 1 else ""
+        also = f"; {problems} problem{plural}, see above" if problems else ""
         console.say(
             f"error: nothing can be restored: {broken}" if broken else f"restoring works{also}"
         )

@@ -8,6 +8,8 @@ from types import FrameType
 
 from dunrestore.cli import console
 
+_noted = threading.Event()
+
 
 @contextmanager
 def stopping(stop: threading.Event) -> Generator[None]:
@@ -39,23 +41,29 @@ def stopping(stop: threading.Event) -> Generator[None]:
 def noting() -> Generator[threading.Event]:
     """Raise KeyboardInterrupt at SIGINT, as ever, and set the event that is handed out.
 
-    What is interrupted in the middle of an import may make any other exception of it.
+    What is interrupted in the middle of an import may make any other exception of it, or none.
     """
-    interrupted = threading.Event()
+    _noted.clear()
     before = signal.getsignal(signal.SIGINT)
     if (
         threading.current_thread() is not threading.main_thread()
         or before is not signal.default_int_handler
     ):
-        yield interrupted
+        yield _noted
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        interrupted.set()
+        _noted.set()
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, handle)
     try:
-        yield interrupted
+        yield _noted
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def raise_noted() -> None:
+    """Raise the KeyboardInterrupt that a library caught, if ``noting`` saw one."""
+    if _noted.is_set():
+        raise KeyboardInterrupt

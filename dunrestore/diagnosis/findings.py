@@ -1,6 +1,6 @@
 """What a check finds, and how a check that fails becomes a finding."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -29,12 +29,9 @@ class Finding:
         return asdict(self)
 
 
-def isolated(section: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """What a check finds; if it fails, that is the finding."""
-    found: list[Finding] = []
+def isolated(section: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """What a check finds; if it fails, that is the last finding."""
     try:
-        for finding in check():
-            found.append(finding)  # noqa: PERF402 - what was found before it failed counts
+        yield from check()
     except Exception as error:  # a broken installation raises anything
-        found.append(Finding(section, section, one_line(error), "problem"))
-    return found
+        yield Finding(section, section, one_line(error), "problem")

@@ -3,7 +3,7 @@
 They import libraries only when they run: where one is broken, importing is what fails.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from dunrestore.diagnosis import machine, models, software
@@ -11,8 +11,8 @@ from dunrestore.diagnosis.findings import Finding, isolated
 from dunrestore.errors import ExitCode
 
 
-def diagnose(default: str, cache_dir: Path | None, seconds: float | None) -> list[Finding]:
-    """Check everything; nothing is raised.
+def diagnose(default: str, cache_dir: Path | None, seconds: float | None) -> Iterator[Finding]:
+    """Check everything, one thing after another; nothing is raised.
 
     Args:
         default: the model that ``restore`` takes.
@@ -28,7 +28,8 @@ def diagnose(default: str, cache_dir: Path | None, seconds: float | None) -> lis
         ("speed", lambda: models.speeds(default, cache_dir, seconds)),
         ("extras", software.extras),
     ]
-    return [finding for section, check in checks for finding in isolated(section, check)]
+    for section, check in checks:
+        yield from isolated(section, check)
 
 
 def exit_code(findings: list[Finding]) -> ExitCode:

@@ -71,6 +71,16 @@ class Finder(nn.Module):
         )
         self.last = Conv(width, 1, 3, padding=1)
 
+    @torch.no_grad()
+    def hand_through(self, levels: int) -> None:
+        """Make the deepest levels change nothing yet: what the one above them found passes by."""
+        for level in range(levels):
+            for name in ("conv_2.weight", "conv_2.bias", "identity.weight", "identity.bias"):
+                weight = self.get_parameter(f"up_path.{level}.conv_block.{name}").zero_()
+                if name == "identity.weight":
+                    channels = len(weight)  # its input ends with what the level above found
+                    weight[:, channels:, 0, 0] = torch.eye(channels)
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits; above zero where the picture is lost."""
         features = self.first(x)

@@ -50,6 +50,7 @@ class TrainConfig:
     hinet_depth: int | None = _value(None, "HINet's levels; by --size if not given.")
     window: int = _value(0, "Window of HINet's statistics in pixels; 0 for the whole patch.")
     finder_width: int | None = _value(None, "The finder's channels, in arin-guided.")
+    finder_depth: int | None = _value(None, "The finder's levels, in arin-guided.")
     car_width: int | None = _value(None, "CAR's channels; by --size if not given.")
     car_blocks: int | None = _value(None, "CAR's residual blocks; by --size if not given.")
     edsr_blocks: int | None = _value(None, "EDSR's residual blocks; by --size if not given.")
@@ -170,8 +171,8 @@ class TrainConfig:
 _LEAST = dict.fromkeys(
     ("patch", "iterations", "batch", "accumulate", "log_every", "save_every", "validate_every",
      "validation_images", "validation_side", "cache_mb",
-     "hinet_width", "hinet_depth", "finder_width", "car_width", "car_blocks", "edsr_blocks",
-     "edsr_features"), 1
+     "hinet_width", "hinet_depth", "finder_width", "finder_depth", "car_width", "car_blocks",
+     "edsr_blocks", "edsr_features"), 1
 ) | dict.fromkeys(
     ("seed", "overlap", "min_detail", "lr", "lr_muon", "lr_car", "lr_hinet", "lr_final", "warmup",
      "weight_decay", "clip", "psnr_floor", "mask_weight", "sound_weight", "first_stage_weight",

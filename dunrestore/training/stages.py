@@ -49,8 +49,8 @@ _PARTS: dict[tuple[str, str], dict[str, str]] = {
 }
 """(a model's architecture, the trained one's) -> where its weights go."""
 
-_FROM_THE_DEEPEST = re.compile(r"((?:up_path|skip_conv)_[12]\.)(\d+)")
-"""HINet's parts that are numbered from its deepest level up."""
+_FROM_THE_DEEPEST = re.compile(r"((?:finder\.up_path|(?:up_path|skip_conv)_[12])\.)(\d+)")
+"""The finder's and HINet's parts that are numbered from their deepest level up."""
 
 _FREEZABLE = ("car", "hinet", "finder")
 
@@ -125,8 +125,9 @@ def _dimensions(config: TrainConfig, stage: Stage, models: Sequence[Model]) -> d
         car = start
     if stage.architecture == "guided":
         start = asdict(found["guided"]) if "guided" in found else {}
-        if config.finder_width is not None:
-            start |= {"finder_width": config.finder_width}
+        for name in ("finder_width", "finder_depth"):
+            if (value := getattr(config, name)) is not None:
+                start |= {name: value}
         return start | {"hinet": asdict(replace(hinet, in_channels=7))}
     hinet = replace(hinet, in_channels=3)
     whole = {"hinet": asdict(hinet), "car": asdict(car)}
@@ -177,22 +178,28 @@ def _take_over(network: nn.Module, architecture: str, model: Model) -> None:
             next_step="choose another --init or --stage",
         )
     own = network.state_dict()
-    deeper = max(0, _depth(model.network) - _depth(network))
+    finder, hinet = (
+        new - old for new, old in zip(_depths(network), _depths(model.network), strict=True)
+    )
     for name, tensor in model.network.state_dict().items():
         for old, new in prefixes.items():
             if name.startswith(old):
+                deeper = finder if name.startswith("finder.") else min(hinet, 0)
                 goal = _FROM_THE_DEEPEST.sub(
-                    lambda part: f"{part[1]}{int(part[2]) - deeper}", new + name.removeprefix(old)
+                    lambda part, by=deeper: f"{part[1]}{int(part[2]) + by}",
+                    new + name.removeprefix(old),
                 )
-                if goal in own or not deeper:  # a deepest level that is given up is left out
+                if goal in own or deeper >= 0:  # a deepest level that is given up is left out
                     own[goal] = _fitted(tensor, own.get(goal), name, model)
     network.load_state_dict(own)
+    if isinstance(network, Guided) and model.architecture == architecture:
+        network.finder.hand_through(max(finder, 0))
 
 
-def _depth(network: nn.Module) -> int:
-    """Levels of a network's HINet; 0 if it has none."""
+def _depths(network: nn.Module) -> tuple[int, int]:
+    """Levels of a network's finder and HINet; 0 for one that it does not have."""
     config: Any = network.config
-    return getattr(getattr(config, "hinet", config), "depth", 0)
+    return getattr(config, "finder_depth", 0), getattr(getattr(config, "hinet", config), "depth", 0)
 
 
 def _fitted(tensor: Tensor, goal: Tensor | None, name: str, model: Model) -> Tensor:

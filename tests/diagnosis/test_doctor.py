@@ -1,6 +1,8 @@
 """The doctor: every check stands alone, whatever is broken."""
 
+import contextlib
 import json
+import signal
 import subprocess
 import sys
 
@@ -157,3 +159,18 @@ def test_an_error_without_words_has_a_name():
         yield
 
     assert [one.value for one in isolated("x", check)] == ["ImportError"]
+
+
+@pytest.mark.parametrize("found", [[], [Finding("devices", "cpu", "one")]])
+def test_an_interrupt_that_a_check_swallows_ends_the_diagnosis(
+    monkeypatch, capsys, tmp_path, found
+):
+    def swallows():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return found
+
+    monkeypatch.setattr(software, "extras", swallows)
+    assert run(["doctor", "--no-measure", "--cache-dir", str(tmp_path)]) == 130
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "error: interrupted\n")

@@ -121,6 +121,25 @@ def test_guided_goes_on_from_a_guided_one(tmp_path):
     torch.testing.assert_close(again.hinet.last.weight, trained.hinet.last.weight)
 
 
+def test_a_finder_with_more_levels_begins_with_what_it_found_before(tmp_path):
+    trained = made(tmp_path, "arin-guided", finder_depth=2)
+    path = tmp_path / "guided.safetensors"
+    save(path, trained, "guided", {}, dtype=torch.float32)
+    deeper = made(tmp_path, "arin-guided", init=(str(path),), finder_depth=4)
+    picture = torch.rand(1, 3, 32, 32)
+    found = deeper.finder(picture)
+    torch.testing.assert_close(found, trained.finder(picture))
+    found.square().mean().backward()
+    joint = deeper.finder.get_parameter("up_path.1.conv_block.identity.weight").grad
+    assert joint[:, : len(joint)].abs().sum() > 0, "the new levels would never have a say"
+    path = tmp_path / "deeper.safetensors"
+    save(path, deeper, "guided", {}, dtype=torch.float32)
+    shallow = made(tmp_path, "arin-guided", init=(str(path),), finder_depth=2)
+    torch.testing.assert_close(
+        shallow.finder.up_path[0].up.weight, trained.finder.up_path[0].up.weight
+    )
+
+
 def test_another_architecture_or_size_is_one_line(tmp_path):
     init = (saved(tmp_path, "car"),)
     with pytest.raises(ModelError, match=r"car\.safetensors: is a CAR.* cannot start from it"):
