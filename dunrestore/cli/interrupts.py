@@ -1,6 +1,7 @@
 """Ctrl-C and the system's request to end: first finish cleanly, the second time stop at once."""
 
 import signal
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,6 +10,9 @@ from types import FrameType
 from dunrestore.cli import console
 
 _noted = threading.Event()
+
+_PATIENCE = 0.05
+"""Seconds from one look whether an import has ended to the next."""
 
 
 @contextmanager
@@ -39,9 +43,10 @@ def stopping(stop: threading.Event) -> Generator[None]:
 
 @contextmanager
 def noting() -> Generator[threading.Event]:
-    """Raise KeyboardInterrupt at SIGINT, as ever, and set the event that is handed out.
+    """Raise KeyboardInterrupt at SIGINT, and set the event that is handed out.
 
-    What is interrupted in the middle of an import may make any other exception of it, or none.
+    Whoever imports may catch it, make another error of it, or abort: an import ends first, unless
+    the user insists.
     """
     _noted.clear()
     before = signal.getsignal(signal.SIGINT)
@@ -51,16 +56,39 @@ def noting() -> Generator[threading.Event]:
     ):
         yield _noted
         return
+    reminded = threading.Event()
+    timers: list[threading.Timer] = []
+
+    def remind() -> None:
+        reminded.set()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def handle(number: int, frame: FrameType | None) -> None:
+        insisted = _noted.is_set() and not reminded.is_set()
+        reminded.clear()
         _noted.set()
-        raise KeyboardInterrupt
+        if insisted or not _imports(frame) or sys.platform == "win32":
+            raise KeyboardInterrupt
+        timers[:] = [threading.Timer(_PATIENCE, remind)]
+        timers[0].daemon = True
+        timers[0].start()
 
     signal.signal(signal.SIGINT, handle)
     try:
         yield _noted
     finally:
+        for timer in timers:
+            timer.cancel()
         signal.signal(signal.SIGINT, before)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether an import is going on in this frame, or in one that called it."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def raise_noted() -> None:

@@ -1,10 +1,12 @@
 import os
 import signal
+import sys
 import threading
+import time
 
 import pytest
 
-from dunrestore.cli.interrupts import stopping
+from dunrestore.cli.interrupts import noting, stopping
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -32,3 +34,44 @@ def test_other_threads_leave_signals_alone():
     thread.start()
     thread.join()
     assert found == [before]
+
+
+@pytest.fixture
+def imported(tmp_path, monkeypatch):
+    """Import a module with this text."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def do(text):
+        (tmp_path / "slow_to_import.py").write_text(text)
+        sys.modules.pop("slow_to_import", None)
+        import slow_to_import
+
+        return slow_to_import
+
+    return do
+
+
+INTERRUPTED = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="interrupts imports as ever")
+def test_an_import_ends_before_an_interrupt_is_heard(imported):
+    found = []
+
+    def command():
+        found.append(imported(INTERRUPTED + "time.sleep(0.2)\nwhole = True").whole)
+        time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt), noting() as noted:
+        command()
+    assert found == [True]
+    assert noted.is_set()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="interrupts imports as ever")
+def test_who_insists_interrupts_an_import(imported):
+    with pytest.raises(KeyboardInterrupt), noting():
+        imported(INTERRUPTED + "os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)")
+    with noting() as noted:
+        assert not noted.is_set(), "the next command was not interrupted"
