@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from dunrestore import __version__
 from dunrestore.cli import bench, compare, console, doctor, models, noise, restore, train, verify
-from dunrestore.cli.interrupts import noting
+from dunrestore.cli.interrupts import noting, was_noted
 from dunrestore.errors import (
     DunrestoreError,
     ExitCode,
@@ -84,24 +84,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the command line without the program's name; ``sys.argv`` if None.
     """
-    with noting() as interrupted:
-        try:
+    try:
+        with noting():
             app(args=arguments, prog_name="dunrestore")
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else ExitCode.OK
-            # Typer turns Ctrl-C into an exit and says nothing.
-            by_user = isinstance(getattr(stop.__context__, "__cause__", None), KeyboardInterrupt)
-            return _report("interrupted", code) if by_user else code
-        except KeyboardInterrupt:
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else ExitCode.OK
+        # Typer turns Ctrl-C into an exit and says nothing.
+        by_user = isinstance(getattr(stop.__context__, "__cause__", None), KeyboardInterrupt)
+        return _report("interrupted", code) if by_user else code
+    except KeyboardInterrupt:
+        return _report("interrupted", ExitCode.INTERRUPTED)
+    except Exception as error:  # none escapes as a traceback
+        if was_noted():  # in the middle of an import, which made another error of it
             return _report("interrupted", ExitCode.INTERRUPTED)
-        except Exception as error:  # none escapes as a traceback
-            if interrupted.is_set():  # in the middle of an import, which made another error of it
-                return _report("interrupted", ExitCode.INTERRUPTED)
-            shown = _explained(error)
-            if "--json" in (sys.argv[1:] if arguments is None else arguments):
-                with suppress(FileAccessError):  # nobody reads it
-                    console.print_json(console.error_as_json(shown))
-            return _report(str(shown), shown.exit_code)
+        shown = _explained(error)
+        if "--json" in (sys.argv[1:] if arguments is None else arguments):
+            with suppress(FileAccessError):  # nobody reads it
+                console.print_json(console.error_as_json(shown))
+        return _report(str(shown), shown.exit_code)
     return ExitCode.OK
 
 

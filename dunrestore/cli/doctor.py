@@ -30,9 +30,11 @@ def doctor(
     console.set_up(quiet=True)
     findings: list[Finding] = []
     for finding in diagnose(DEFAULT_MODEL, cache_dir, _SECONDS if measure else None):
-        interrupts.raise_noted()  # a check takes it for its own failure, or for none
         findings.append(finding)
-    interrupts.raise_noted()
+        if interrupts.was_noted():
+            break
+    if interrupts.was_noted():  # a check takes it for its own failure, or for none
+        raise KeyboardInterrupt
     code = exit_code(findings)
     if as_json:
         listed = [finding.as_dict() for finding in findings]

@@ -42,8 +42,8 @@ def stopping(stop: threading.Event) -> Generator[None]:
 
 
 @contextmanager
-def noting() -> Generator[threading.Event]:
-    """Raise KeyboardInterrupt at SIGINT, and set the event that is handed out.
+def noting() -> Generator[None]:
+    """Raise KeyboardInterrupt at SIGINT, which ``was_noted`` tells of from then on.
 
     Whoever imports may catch it, make another error of it, or abort: an import ends first, unless
     the user insists.
@@ -54,7 +54,7 @@ def noting() -> Generator[threading.Event]:
         threading.current_thread() is not threading.main_thread()
         or before is not signal.default_int_handler
     ):
-        yield _noted
+        yield
         return
     reminded = threading.Event()
     timers: list[threading.Timer] = []
@@ -75,7 +75,7 @@ def noting() -> Generator[threading.Event]:
 
     signal.signal(signal.SIGINT, handle)
     try:
-        yield _noted
+        yield
     finally:
         for timer in timers:
             timer.cancel()
@@ -91,7 +91,6 @@ def _imports(frame: FrameType | None) -> bool:
     return False
 
 
-def raise_noted() -> None:
-    """Raise the KeyboardInterrupt that a library caught, if ``noting`` saw one."""
-    if _noted.is_set():
-        raise KeyboardInterrupt
+def was_noted() -> bool:
+    """Whether ``noting`` saw an interrupt, the last time that it was entered."""
+    return _noted.is_set()

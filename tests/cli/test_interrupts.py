@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dunrestore.cli.interrupts import noting, stopping
+from dunrestore.cli.interrupts import noting, stopping, was_noted
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -62,10 +62,10 @@ def test_an_import_ends_before_an_interrupt_is_heard(imported):
         found.append(imported(INTERRUPTED + "time.sleep(0.2)\nwhole = True").whole)
         time.sleep(5)
 
-    with pytest.raises(KeyboardInterrupt), noting() as noted:
+    with pytest.raises(KeyboardInterrupt), noting():
         command()
     assert found == [True]
-    assert noted.is_set()
+    assert was_noted()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -73,5 +73,5 @@ def test_an_import_ends_before_an_interrupt_is_heard(imported):
 def test_who_insists_interrupts_an_import(imported):
     with pytest.raises(KeyboardInterrupt), noting():
         imported(INTERRUPTED + "os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)")
-    with noting() as noted:
-        assert not noted.is_set(), "the next command was not interrupted"
+    with noting():
+        assert not was_noted(), "the next command was not interrupted"
