@@ -5,7 +5,7 @@ scaled to AdamW's as in J. Liu et al., "Muon is Scalable for LLM Training", arXi
 convolution's kernel counts as a matrix (out, in * height * width).
 
 Why: a HINet of width 16 on the CPU (batch 8, 128x128, challenge damage) stood at 27.2 dB on the
-validation murals after 400 iterations with Muon, at 21.0 dB with AdamW (docs/training.md).
+validation murals after 400 iterations with Muon, at 21.0 dB with AdamW (docs/training-runs.md).
 """
 
 from collections.abc import Callable, Iterable
