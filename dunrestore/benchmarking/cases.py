@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dunrestore.benchmarking.protocol import Block, Protocol
 from dunrestore.benchmarking.reading import read_mask, read_rgb
+from dunrestore.datasets.charts import lay_charts
 from dunrestore.degradations.recipes import KINDS, RECIPES, Damage, Recipe, degrade_samples
 from dunrestore.degradations.seeds import generator_for
 from dunrestore.errors import InputError, UsageError
@@ -75,7 +76,12 @@ def make_case(source: Source, block: Block, protocol: Protocol) -> Case:
     Raises:
         InputError: if a file cannot be read, or the sizes of a pair differ.
     """
+    name = unicodedata.normalize("NFC", source.name)
     truth = read_rgb(source.truth)
+    if block.charts:
+        clean = truth.astype(np.float32) / np.float32(255)
+        laid = lay_charts(clean, generator_for(protocol.seed, name, "charts"))
+        truth = np.rint(laid * 255).astype(np.uint8)
     given = truth if source.input is None else read_rgb(source.input)
     if given.shape != truth.shape:
         raise InputError(
@@ -85,7 +91,7 @@ def make_case(source: Source, block: Block, protocol: Protocol) -> Case:
         )
     mask = None if source.mask is None else read_mask(source.mask, truth.shape[:2])
     recipe = recipe_of(block, protocol)
-    rng = generator_for(protocol.seed, unicodedata.normalize("NFC", source.name))
+    rng = generator_for(protocol.seed, name)
     damaged, added = degrade_samples(given, recipe, rng)
     if recipe.damages or source.input is None:
         mask = added if mask is None else mask | added

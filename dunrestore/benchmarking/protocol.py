@@ -30,6 +30,8 @@ class Block:
     """What losses are filled with; None for what the recipe says."""
     noise: str = "none"
     """none, gaussian-SIGMA or jpeg-QUALITY, on top of the damage."""
+    charts: bool = False
+    """Whether colour charts, rulers and labels lie on the clean pictures."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,13 @@ MURALS = Protocol(
         challenge("dark", fill="dark"),
         Block("areas", "white areas", "areas", "white"),
         Block("undamaged", "undamaged"),
+        Block("charts", "undamaged, with charts", charts=True),
     ),
     seed=240216188,
 )
 """The project's own benchmark: the challenge's white losses, the paper's Table III on top of them,
 the same losses in colours that no threshold finds, losses with clean outlines, and pictures without
-any damage."""
+any damage, as they are and with a digitisation desk's charts on them."""
 
 PROTOCOLS = {MURALS.name: MURALS}
 

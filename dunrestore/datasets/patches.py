@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dunrestore.datasets.charts import lay_charts
 from dunrestore.datasets.colour import clip_tones, vary_colours
 from dunrestore.datasets.painter import paint_mural
 from dunrestore.datasets.pictures import Checked, PictureStore, Sample, cut, flipped
@@ -53,6 +54,8 @@ class PatchOptions:
     """How often those become negatives."""
     clipped: float = 0.0
     """How often the lightest or darkest paint of clean patches is clipped by the exposure."""
+    charts: float = 0.0
+    """How often colour charts, rulers or labels lie on clean patches."""
     painted: float = 0.0
     """Share of patches from murals that are painted for the purpose."""
     painted_for: int = PAINTED_FOR
@@ -122,6 +125,8 @@ class PatchStream:
             target = enlarged(target, rng)
         if rng.random() < options.colours:
             target = vary_colours(target, rng, inversion=options.inversion)
+        if options.charts and rng.random() < options.charts:
+            target = lay_charts(target, rng)
         if options.clipped and rng.random() < options.clipped:
             target = clip_tones(target, rng)
         return damaged_by(np.ascontiguousarray(target), options, rng, sound=options.sound)

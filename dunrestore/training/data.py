@@ -52,6 +52,7 @@ def load_data(config: TrainConfig) -> RunData:
         turns=config.turns,
         enlarged=config.enlarged,
         clipped=config.clipped,
+        charts=config.charts,
         colours=config.colours,
         inversion=config.inversion,
         painted=config.painted,

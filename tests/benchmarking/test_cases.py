@@ -41,7 +41,9 @@ def test_what_the_protocol_holds():
         ("dark", "challenge", "dark", "none"),
         ("areas", "areas", "white", "none"),
         ("undamaged", None, None, "none"),
+        ("charts", None, None, "none"),
     ]
+    assert [block.name for block in MURALS.blocks if block.charts] == ["charts"]
 
 
 def test_the_same_pixels_are_lost_in_every_block_of_one_damage(source):
@@ -50,9 +52,11 @@ def test_the_same_pixels_are_lost_in_every_block_of_one_damage(source):
     assert 0.05 <= mask.mean() <= 0.15
     assert (cases["white"].damaged[mask] == 255).all()
     for name, case in cases.items():
-        if name == "undamaged":
+        if name in ("undamaged", "charts"):
             assert not case.mask.any()
             assert np.array_equal(case.damaged, case.truth)
+            changed = (case.truth != cases["white"].truth).any(axis=2).mean()
+            assert changed > 0.01 if name == "charts" else changed == 0
             continue
         if name == "areas":
             assert 0.05 <= case.mask.mean() <= 0.16

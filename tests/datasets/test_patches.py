@@ -29,6 +29,7 @@ EVERYTHING = replace(
     colours=0.7,
     inversion=0.3,
     clipped=0.4,
+    charts=0.4,
     painted=0.4,
     sound=0.2,
     recipe=RECIPES["robust"],
@@ -216,3 +217,12 @@ def test_no_tones_are_clipped_unless_asked_for(stream_of):
     plain, clipped = stream_of(), stream_of(replace(SMALL, clipped=1.0))
     same = [np.array_equal(plain.sample(i).target, clipped.sample(i).target) for i in range(8)]
     assert not any(same)
+
+
+def test_no_charts_lie_on_a_patch_unless_asked_for(stream_of):
+    plain, laid = stream_of(), stream_of(replace(SMALL, charts=1.0))
+    for number in range(8):
+        one, other = plain.sample(number), laid.sample(number)
+        assert not np.array_equal(one.target, other.target)
+        sound = ~other.mask
+        assert np.array_equal(other.input[sound], other.target[sound]), "a chart is no loss"
