@@ -4,6 +4,7 @@ They are flat, bright and cleanly outlined, as some losses are, and sound all th
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +51,7 @@ def _lay(picture: NDArray[np.float32], chart: Chart, rng: np.random.Generator) -
     drawn = chart(unit * OVERSAMPLING, rng).convert("RGBA")
     turn = 90.0 * rng.integers(4) + (rng.normal(0, 2) if rng.random() < 0.5 else 0)
     drawn = drawn.rotate(turn, Image.Resampling.BICUBIC, expand=True).reduce(OVERSAMPLING)
-    top = int(rng.uniform(-0.5 * drawn.height, height - 0.5 * drawn.height))
-    left = int(rng.uniform(-0.5 * drawn.width, width - 0.5 * drawn.width))
+    top, left = _begin(drawn.height, height, rng), _begin(drawn.width, width, rng)
     rows = slice(max(top, 0), min(top + drawn.height, height))
     columns = slice(max(left, 0), min(left + drawn.width, width))
     if rows.start >= rows.stop or columns.start >= columns.stop:
@@ -63,6 +63,12 @@ def _lay(picture: NDArray[np.float32], chart: Chart, rng: np.random.Generator) -
     alpha = part[..., 3:]
     below = picture[rows, columns]
     picture[rows, columns] = below + alpha * (part[..., :3] * light * shade - below)
+
+
+def _begin(length: int, room: int, rng: np.random.Generator) -> int:
+    """Where it begins: a quarter may lie outside, of one that is larger than the room more."""
+    low, high = sorted((-0.25 * length, room - 0.75 * length))
+    return int(rng.uniform(low, high))
 
 
 def _colour_chart(field: float, rng: np.random.Generator) -> Image.Image:
@@ -97,7 +103,7 @@ def _grey_scale(field: float, rng: np.random.Generator) -> Image.Image:
 
 def _ruler(step: float, rng: np.random.Generator) -> Image.Image:
     """Ticks and numbers, or bars in two colours."""
-    steps, tall = int(rng.integers(4, 16)), step * rng.uniform(0.3, 1.5)
+    steps, tall = int(rng.integers(4, 16)), step * rng.uniform(0.3, 0.8)
     image, draw = _sheet(steps * step, tall, (*PAPERS, (230, 200, 40), (25, 25, 25)), rng)
     ink = INK if sum(image.getpixel((0, 0))) > 300 else (240, 240, 240)  # pyright: ignore
     bars = rng.random() < 0.3
@@ -116,18 +122,19 @@ def _ruler(step: float, rng: np.random.Generator) -> Image.Image:
 
 
 def _label(line: float, rng: np.random.Generator) -> Image.Image:
-    """Paper with some lines of script, perhaps framed, perhaps with a bar code."""
-    lines, size = int(rng.integers(1, 5)), max(line * rng.uniform(0.3, 0.8), 8)
-    wide, tall = size * rng.uniform(4, 14), size * (1.3 * lines + rng.uniform(0.5, 2.5))
+    """Paper full of script, perhaps framed, perhaps with a bar code."""
+    size = max(line * rng.uniform(0.3, 0.8), 8)
+    texts = ["".join(rng.choice(LETTERS, rng.integers(3, 24))) for _ in range(rng.integers(1, 5))]
+    margin, code = 0.4 * size, size if rng.random() < 0.2 else 0
+    wide = max(_font(size).getlength(text) for text in texts) + 2 * margin
+    tall = 1.3 * size * len(texts) + margin + code
     image, draw = _sheet(wide, tall, PAPERS, rng)
     if rng.random() < 0.3:
         draw.rectangle((3, 3, wide - 4, tall - 4), outline=INK, width=2)
-    for number in range(lines):
-        text = "".join(rng.choice(LETTERS, int(rng.integers(3, 24))))
-        _write(draw, (0.4 * size, size * (0.3 + 1.3 * number)), text, size)
-    if rng.random() < 0.2:
-        for x in np.cumsum(rng.integers(2, 9, round(wide / 6))):
-            draw.line((x, 0.8 * tall, x, tall), fill=INK, width=int(rng.integers(1, 4)))
+    for number, text in enumerate(texts):
+        _write(draw, (margin, 0.5 * margin + 1.3 * size * number), text, size)
+    for x in np.cumsum(rng.integers(2, 9, round(wide / 6) if code else 0)):
+        draw.line((x, tall - code, x, tall), fill=INK, width=int(rng.integers(1, 4)))
     return image
 
 
@@ -146,4 +153,8 @@ def _write(
     size: float,
     ink: Colour = INK,
 ) -> None:
-    draw.text(place, text, fill=ink, font=ImageFont.load_default(size=max(size, 6)))
+    draw.text(place, text, fill=ink, font=_font(size))
+
+
+def _font(size: float) -> Any:
+    return ImageFont.load_default(size=max(size, 6))

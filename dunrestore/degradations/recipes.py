@@ -127,7 +127,12 @@ RECIPES: dict[str, Recipe] = {
             Damage("random-walk", (0.02, 0.35), _WHITE_AND_OTHERS, probability=0.8),
             Damage("flakes", (0.02, 0.20), FILLS, probability=0.2),
             Damage("cracks", (0.005, 0.04), ("dark", "plaster", "white"), probability=0.1),
-            Damage("areas", (0.01, 0.25), (*_WHITE_AND_OTHERS, "flat", "flat"), probability=0.4),
+            Damage(
+                "areas",
+                (0.01, 0.25),
+                (*_WHITE_AND_OTHERS, "white", "flat", "flat"),
+                probability=0.5,
+            ),
             Damage("scratches", (0.002, 0.02), _WHITE_AND_OTHERS, probability=0.25),
         ),
         gaussian=(0, 20),
