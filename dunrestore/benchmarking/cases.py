@@ -3,17 +3,24 @@
 import hashlib
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dunrestore.benchmarking.protocol import Block, Protocol
+from dunrestore.benchmarking.protocol import Block, Protocol, amounts_of
 from dunrestore.benchmarking.reading import read_mask, read_rgb
 from dunrestore.datasets.charts import lay_charts
-from dunrestore.degradations.recipes import KINDS, RECIPES, Damage, Recipe, degrade_samples
+from dunrestore.degradations.recipes import (
+    KINDS,
+    RECIPES,
+    Damage,
+    Recipe,
+    degrade_samples,
+    override,
+)
 from dunrestore.degradations.seeds import generator_for
 from dunrestore.errors import InputError, UsageError
 
@@ -105,27 +112,19 @@ def recipe_of(block: Block, protocol: Protocol) -> Recipe:
     """What a block does to a picture, in the words of ``degradations``.
 
     Raises:
-        UsageError: unknown damage, or a fill for damage that takes none.
+        UsageError: unknown damage or noise.
     """
-    recipe = _damage(block.damage)
+    gaussian, jpeg = amounts_of(block.noise)
     try:
-        damages = tuple(
-            replace(
-                damage,
-                coverage=protocol.coverage or damage.coverage,
-                fills=(block.fill,) if block.fill and KINDS[damage.kind].fill else damage.fills,
-            )
-            for damage in recipe.damages
+        return override(
+            _damage(block.damage),
+            coverage=protocol.coverage or (None, None),
+            fill=block.fill,
+            gaussian=None if gaussian is None else (gaussian, gaussian),
+            jpeg=None if jpeg is None else (jpeg, jpeg),
         )
-        recipe = replace(recipe, damages=damages)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    kind, _, amount = block.noise.partition("-")
-    if kind == "gaussian":
-        return replace(recipe, gaussian=(float(amount),) * 2, gaussian_probability=1.0)
-    if kind == "jpeg":
-        return replace(recipe, jpeg=(int(amount),) * 2, jpeg_probability=1.0)
-    return recipe
 
 
 def _damage(name: str | None) -> Recipe:

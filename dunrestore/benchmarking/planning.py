@@ -11,7 +11,7 @@ from dunrestore.benchmarking.protocol import (
     select_blocks,
     with_noises,
 )
-from dunrestore.degradations.fills import Fill
+from dunrestore.degradations.names import Fill
 from dunrestore.errors import UsageError
 
 

@@ -1,9 +1,10 @@
 """What is done to the pictures before they are restored: blocks of one damage and one noise."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from dunrestore.degradations.fills import Fill
+from dunrestore.degradations.names import Fill
 from dunrestore.errors import UsageError
 
 NOISE_TITLES = {
@@ -102,17 +103,27 @@ def noise_title(noise: str) -> str:
     Raises:
         UsageError: unless it is none, gaussian-SIGMA or jpeg-QUALITY.
     """
+    gaussian, jpeg = amounts_of(noise)
+    if gaussian is not None:
+        return f"Gaussian {gaussian:g}"
+    return NOISE_TITLES["none"] if jpeg is None else f"JPEG {jpeg}"
+
+
+def amounts_of(noise: str) -> tuple[float | None, int | None]:
+    """The standard deviation of Gaussian noise, or the quality of a JPEG.
+
+    Raises:
+        UsageError: unless it is none, gaussian-SIGMA or jpeg-QUALITY.
+    """
     kind, _, amount = noise.partition("-")
     if noise == "none":
-        return NOISE_TITLES[noise]
-    try:
-        value = float(amount)
-    except ValueError:
-        value = -1.0
-    if kind == "gaussian" and 0 < value <= 255:
-        return f"Gaussian {value:g}"
-    if kind == "jpeg" and value.is_integer() and 1 <= value <= 100:
-        return f"JPEG {value:g}"
+        return None, None
+    if kind == "gaussian":
+        with suppress(ValueError):
+            if 0 < (sigma := float(amount)) <= 255:
+                return sigma, None
+    if kind == "jpeg" and amount.isdecimal() and 1 <= int(amount) <= 100:
+        return None, int(amount)
     raise UsageError(
         f"unknown noise {noise!r}", next_step="use none, gaussian-SIGMA or jpeg-QUALITY"
     )

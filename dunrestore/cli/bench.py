@@ -7,6 +7,7 @@ import typer
 
 from dunrestore.cli import console
 from dunrestore.cli.restore_options import CacheDir, least_tile
+from dunrestore.degradations.names import Fill
 
 if TYPE_CHECKING:
     from dunrestore.benchmarking.session import Outcome
@@ -41,7 +42,7 @@ def bench(
         ),
     ] = None,
     fill: Annotated[
-        Literal["white", "plaster", "grey", "dark", "coloured", "flat"] | None,
+        Fill | None,
         typer.Option("--fill", help="What losses are filled with."),
     ] = None,
     coverage: Annotated[

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import typer
 
 from dunrestore.cli import console
 from dunrestore.cli.restore_options import above_zero
+from dunrestore.degradations.names import Fill, KindName, RecipeName
 from dunrestore.errors import DunrestoreError, ExitCode, UsageError
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 
@@ -23,39 +24,15 @@ USUAL_COVERAGE = 10.0
 """Percent, where none is given."""
 
 
-class KindName(StrEnum):
-    """Kinds of damage."""
-
-    RANDOM_WALK = "random-walk"
-    FLAKES = "flakes"
-    CRACKS = "cracks"
-    SCRATCHES = "scratches"
-    STAINS = "stains"
-    FADING = "fading"
-    DUST = "dust"
-    AREAS = "areas"
-
-
-class FillName(StrEnum):
-    """What shows in a loss."""
-
-    WHITE = "white"
-    PLASTER = "plaster"
-    GREY = "grey"
-    DARK = "dark"
-    COLOURED = "coloured"
-    FLAT = "flat"
-
-
-class RecipeName(StrEnum):
-    """Recipes."""
-
-    CHALLENGE = "challenge"
-    PAPER_LOW = "paper-low"
-    PAPER_EXTREME = "paper-extreme"
-    MURAL = "mural"
-    LOSSES = "losses"
-    ROBUST = "robust"
+if TYPE_CHECKING:
+    DamageChoice = KindName
+    FillChoice = Fill
+    RecipeChoice = RecipeName
+else:  # of choices that may be repeated typer takes enumerations only
+    DamageChoice, FillChoice, RecipeChoice = (
+        StrEnum("Choice", {name: name for name in get_args(names)})
+        for names in (KindName, Fill, RecipeName)
+    )
 
 
 def noise(
@@ -66,7 +43,7 @@ def noise(
         Path, typer.Option("--output", "-o", metavar="OUTPUT", help="File or folder.")
     ],
     recipe: Annotated[
-        list[RecipeName] | None,
+        list[RecipeChoice] | None,
         typer.Option(
             "--recipe",
             help="What people repeat: the challenge's losses; the paper's noise, low (Gaussian 8)"
@@ -74,7 +51,7 @@ def noise(
         ),
     ] = None,
     damage: Annotated[
-        list[KindName] | None, typer.Option("--damage", help="Kind of damage; may be repeated.")
+        list[DamageChoice] | None, typer.Option("--damage", help="Kind of damage; may be repeated.")
     ] = None,
     coverage: Annotated[
         list[float] | None,
@@ -87,7 +64,7 @@ def noise(
         ),
     ] = None,
     fill: Annotated[
-        list[FillName] | None,
+        list[FillChoice] | None,
         typer.Option(
             "--fill",
             help="What shows in the losses; once for all, or once for every --damage. If not"
@@ -151,10 +128,10 @@ def noise(
 
     console.set_up(quiet=quiet, verbose=verbose)
     wanted = choose(
-        recipes=[name.value for name in recipe or []],
-        damages=[name.value for name in damage or []],
+        recipes=recipe or [],
+        damages=damage or [],
         coverages=coverage or [],
-        fills=[name.value for name in fill or []],
+        fills=fill or [],
         gaussian=gaussian,
         jpeg=jpeg,
     )
@@ -201,7 +178,7 @@ def choose(
     recipes: Sequence[str],
     damages: Sequence[str],
     coverages: Sequence[float],
-    fills: Sequence[str],
+    fills: Sequence[Fill],
     gaussian: float | None,
     jpeg: int | None,
 ) -> "Recipe":
@@ -210,7 +187,7 @@ def choose(
     Raises:
         UsageError: if nothing was asked for, or the options do not fit each other.
     """
-    from dunrestore.degradations.recipes import RECIPES, Damage, Recipe
+    from dunrestore.degradations.recipes import RECIPES, Damage, Recipe, override
 
     if not (recipes or damages) and gaussian is None and jpeg is None:
         raise UsageError(
@@ -224,36 +201,28 @@ def choose(
             extra = _adjusted(extra, coverages, fills)
         else:
             own = _adjusted(own, coverages, fills)
-        noises = [r for r in named if r.gaussian[1] > 0]
-        files = [r for r in named if r.jpeg is not None]
-        made = Recipe(
-            (*own, *extra),
-            gaussian=noises[-1].gaussian if noises else (0.0, 0.0),
-            jpeg=files[-1].jpeg if files else None,
-            gaussian_probability=noises[-1].gaussian_probability if noises else 1.0,
-            jpeg_probability=files[-1].jpeg_probability if files else 1.0,
+        made = Recipe((*own, *extra))
+        for one in named:
+            made = override(
+                made,
+                gaussian=one.gaussian if one.gaussian[1] > 0 else None,
+                gaussian_probability=one.gaussian_probability,
+                jpeg=one.jpeg,
+                jpeg_probability=one.jpeg_probability,
+            )
+        return override(
+            made,
+            gaussian=None if gaussian is None else (gaussian, gaussian),
+            jpeg=None if jpeg is None else (jpeg, jpeg),
         )
-        return _with_noise(made, gaussian, jpeg)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
 
-def _with_noise(recipe: "Recipe", gaussian: float | None, jpeg: int | None) -> "Recipe":
-    from dataclasses import replace
-
-    if gaussian is not None:
-        recipe = replace(recipe, gaussian=(gaussian, gaussian), gaussian_probability=1.0)
-    if jpeg is not None:
-        recipe = replace(recipe, jpeg=(jpeg, jpeg), jpeg_probability=1.0)
-    return recipe
-
-
 def _adjusted(
-    damages: "Sequence[Damage]", coverages: Sequence[float], fills: Sequence[str]
+    damages: "Sequence[Damage]", coverages: Sequence[float], fills: Sequence[Fill]
 ) -> "list[Damage]":
     from dataclasses import replace
-
-    from dunrestore.degradations.fills import Fill
 
     shares = _one_each(coverages, len(damages), "--coverage")
     colours = _one_each(fills, len(damages), "--fill")
@@ -262,7 +231,7 @@ def _adjusted(
         if share is not None:
             damage = replace(damage, coverage=(share / 100, share / 100), probability=1.0)
         if colour is not None:
-            damage = replace(damage, fills=(cast(Fill, colour),))
+            damage = replace(damage, fills=(colour,))
         adjusted.append(damage)
     return adjusted
 

@@ -1,13 +1,13 @@
 """What shows in a loss: the challenge's white, one colour, or grounds with a texture."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dunrestore.degradations.fields import Field, fractal_noise
+from dunrestore.degradations.names import Fill
 
-Fill = Literal["white", "plaster", "grey", "dark", "coloured", "flat"]
 FILLS: tuple[Fill, ...] = get_args(Fill)
 
 _COLOURS: dict[str, tuple[float, float, float]] = {

@@ -5,7 +5,7 @@ them; then the camera's Gaussian noise; then the file's JPEG.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from dunrestore.degradations import ageing, losses
 from dunrestore.degradations.fields import Field
-from dunrestore.degradations.fills import FILLS, Fill, fill_losses
+from dunrestore.degradations.fills import FILLS, fill_losses
+from dunrestore.degradations.names import Fill
 from dunrestore.degradations.noise import add_gaussian, through_jpeg
 
 Shape = Callable[[int, int, float, np.random.Generator], Field]
@@ -157,6 +158,46 @@ RECIPES: dict[str, Recipe] = {
 Table III. ``mural``: what murals suffer. ``losses``: what training needs to learn to find losses of
 any colour, but nothing that still shows the paint. ``robust``: what training needs to learn all of
 it."""
+
+
+def override(
+    recipe: Recipe,
+    *,
+    coverage: tuple[float | None, float | None] = (None, None),
+    fill: Fill | None = None,
+    gaussian: Range | None = None,
+    gaussian_probability: float = 1.0,
+    jpeg: tuple[int, int] | None = None,
+    jpeg_probability: float = 1.0,
+) -> Recipe:
+    """The recipe with what is given instead of its own; None stands for its own.
+
+    Args:
+        recipe: what to begin with.
+        coverage: least and most of every damage.
+        fill: of every damage that takes one.
+        gaussian: as in ``Recipe``.
+        gaussian_probability: of this noise.
+        jpeg: as in ``Recipe``.
+        jpeg_probability: of this JPEG.
+
+    Raises:
+        ValueError: if values contradict each other.
+    """
+
+    def overridden(damage: Damage) -> Damage:
+        low, high = damage.coverage
+        least, most = coverage
+        covered = (low if least is None else least, high if most is None else most)
+        filled = fill is not None and KINDS[damage.kind].fill is not None
+        return replace(damage, coverage=covered, fills=(fill,) if filled else damage.fills)
+
+    made = replace(recipe, damages=tuple(map(overridden, recipe.damages)))
+    if gaussian is not None:
+        made = replace(made, gaussian=gaussian, gaussian_probability=gaussian_probability)
+    if jpeg is not None:
+        made = replace(made, jpeg=jpeg, jpeg_probability=jpeg_probability)
+    return made
 
 
 def degrade(picture: NDArray[np.float32], recipe: Recipe, rng: np.random.Generator) -> Degraded:

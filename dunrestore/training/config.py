@@ -8,10 +8,11 @@ import tomllib
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
+from dunrestore.degradations.names import RecipeName
 from dunrestore.errors import ConfigError, file_access_error
 from dunrestore.training.presets import PRESETS
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from dunrestore.degradations.recipes import Recipe
 
 StageName = Literal["car", "hinet-dr", "hinet-db", "arin", "arin-joint", "arin-guided"]
-RecipeName = Literal["challenge", "paper-low", "paper-extreme", "mural", "losses", "robust"]
 
 
 def _value(default: Any, text: str) -> Any:
@@ -142,31 +142,23 @@ class TrainConfig:
         Raises:
             ConfigError: if they contradict each other.
         """
-        from dunrestore.degradations.recipes import RECIPES  # imports more than --help needs
+        from dunrestore.degradations.recipes import RECIPES, override  # more than --help needs
 
-        recipe = RECIPES[self.recipe]
         try:
-            damages = tuple(
-                replace(d, coverage=(self._coverage(0, d.coverage), self._coverage(1, d.coverage)))
-                for d in recipe.damages
+            return override(
+                RECIPES[self.recipe],
+                coverage=(_share(self.coverage_min), _share(self.coverage_max)),
+                gaussian=None if self.gaussian is None else (0.0, self.gaussian),
+                gaussian_probability=self.gaussian_share,
+                jpeg=None if self.jpeg is None else (self.jpeg, max(95, self.jpeg)),
+                jpeg_probability=self.jpeg_share,
             )
-            recipe = replace(recipe, damages=damages)
-            if self.gaussian is not None:
-                recipe = replace(
-                    recipe,
-                    gaussian=(0.0, self.gaussian),
-                    gaussian_probability=self.gaussian_share,
-                )
-            if self.jpeg is not None:
-                best = max(95, self.jpeg)
-                recipe = replace(recipe, jpeg=(self.jpeg, best), jpeg_probability=self.jpeg_share)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        return recipe
 
-    def _coverage(self, end: Literal[0, 1], usual: tuple[float, float]) -> float:
-        given = (self.coverage_min, self.coverage_max)[end]
-        return usual[end] if given is None else given / 100
+
+def _share(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100
 
 
 _LEAST = dict.fromkeys(

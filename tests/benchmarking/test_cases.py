@@ -158,6 +158,8 @@ def test_a_limit_spreads_over_the_set():
         (Wishes(noises=("gaussian",)), "unknown noise"),
         (Wishes(noises=("jpeg-0",)), "unknown noise"),
         (Wishes(noises=("snow-8",)), "unknown noise"),
+        (Wishes(noises=("jpeg-60.0",)), "unknown noise"),
+        (Wishes(noises=("gaussian-nan",)), "unknown noise"),
         (Wishes(noises=("none",), noise_suite=True), "already says"),
     ],
 )

@@ -15,6 +15,7 @@ from dunrestore.benchmarking import contestants
 from dunrestore.benchmarking.journal import Journal
 from dunrestore.checkpoints import formats
 from dunrestore.cli.app import run
+from dunrestore.degradations.fills import FILLS
 from dunrestore.models.architectures import build
 
 SCHEMA = json.loads(Path(contestants.__file__).with_name("results.schema.json").read_text())
@@ -143,6 +144,11 @@ def test_the_protocol_from_beginning_to_end(clean, models, tmp_path, capsys):
     assert all(image.startswith("data:image/jpeg;base64,") for image in page.images)
     assert page.outside == []
     assert set(page.links) <= page.anchors
+
+
+def test_results_may_name_every_fill():
+    block = SCHEMA["properties"]["protocol"]["properties"]["blocks"]["items"]["properties"]
+    assert block["fill"]["enum"] == [*FILLS, None]
 
 
 def test_two_runs_give_the_same_numbers(clean, models, tmp_path):

@@ -7,11 +7,12 @@ import tifffile
 from PIL import Image
 
 from dunrestore.cli import bench
+from dunrestore.cli import noise as noise_module
 from dunrestore.cli.app import run
-from dunrestore.cli.noise import FillName, KindName, RecipeName
 from dunrestore.datasets.painter import paint_mural
 from dunrestore.degradations.fills import FILLS
 from dunrestore.degradations.recipes import KINDS, RECIPES
+from dunrestore.training.config import TrainConfig
 from tests.restoration.batches import everything
 
 MURAL = np.rint(paint_mural(64, 80, np.random.default_rng(1)) * 255).astype(np.uint8)
@@ -34,11 +35,12 @@ def pixels(path):
 
 
 def test_the_options_name_all_there_is():
-    assert [k.value for k in KindName] == list(KINDS)
-    assert [f.value for f in FillName] == list(FILLS)
-    of_bench = get_type_hints(bench.bench)["fill"]
-    assert get_args(get_args(of_bench)[0]) == FILLS
-    assert [r.value for r in RecipeName] == list(RECIPES)
+    of_noise, of_bench = get_type_hints(noise_module.noise), get_type_hints(bench.bench)
+    for option, names in (("damage", KINDS), ("fill", FILLS), ("recipe", RECIPES)):
+        repeated = get_args(of_noise[option])[0]
+        assert [one.value for one in get_args(repeated)[0]] == list(names)
+    assert get_args(get_args(of_bench["fill"])[0]) == FILLS
+    assert get_args(get_type_hints(TrainConfig)["recipe"]) == tuple(RECIPES)
 
 
 def test_the_challenges_damage_with_its_mask(mural, tmp_path, capsys):

@@ -1,0 +1,12 @@
+"""What damage, fills and recipes are called; imports nothing, so that ``--help`` may know it."""
+
+from typing import Literal
+
+KindName = Literal[
+    "random-walk", "flakes", "cracks", "scratches", "stains", "fading", "dust", "areas"
+]
+"""Kinds of damage."""
+Fill = Literal["white", "plaster", "grey", "dark", "coloured", "flat"]
+"""What shows in a loss."""
+RecipeName = Literal["challenge", "paper-low", "paper-extreme", "mural", "losses", "robust"]
+"""Recipes, which people repeat."""
