@@ -1,5 +1,6 @@
 """``dunrestore restore``: damaged scans in, restored scans out."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +15,7 @@ from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 if TYPE_CHECKING:
     from dunrestore.cli.progress import RestoreProgress
     from dunrestore.restoration.batch.existing import Policy
+    from dunrestore.restoration.batch.plan import Request
     from dunrestore.restoration.batch.run import Outcome, Run
     from dunrestore.restoration.source import Job
 
@@ -64,91 +66,39 @@ def restore(
     from dunrestore.checkpoints.load import load
     from dunrestore.cli.download_bar import DownloadBar
     from dunrestore.cli.progress import RestoreProgress
-    from dunrestore.models.devices import choose_devices
-    from dunrestore.provenance.checksums import NAME as LIST
-    from dunrestore.provenance.checksums import read as read_checksums
-    from dunrestore.restoration.batch.at_once import files_at_once
-    from dunrestore.restoration.batch.existing import refuse_existing
-    from dunrestore.restoration.batch.jobs import extension_of, output_folder, plan_jobs
-    from dunrestore.restoration.batch.mask_pairing import with_masks
-    from dunrestore.restoration.batch.report import refuse_report, write_report
-    from dunrestore.restoration.batch.run import BatchOptions, Run
+    from dunrestore.restoration.batch.plan import Request, plan_run
+    from dunrestore.restoration.batch.run import Run
     from dunrestore.restoration.options import RestoreOptions
     from dunrestore.restoration.source import FileOptions
 
     console.set_up(quiet=quiet, verbose=verbose, log_file=log_file)
-    restore_options = RestoreOptions(
-        tile=None if tile == "auto" else int(tile),
-        overlap=tile_overlap,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        preserve=preserve,
-    )
-    if mask is not None and preserve == "never":
-        raise UsageError(
-            "--mask says what to change, --preserve never changes all", next_step="drop one"
-        )
-    devices = choose_devices(device)  # refused now, not for each file
-    policy = _policy(existing, overwrite)
-    planned = plan_jobs(
-        inputs,
-        output,
-        recursive=recursive,
-        suffix=suffix,
-        extension=extension_of(image_format),
-        include=include or (),
-        exclude=exclude or (),
-    )
-    if mask is not None:
-        planned = with_masks(planned, mask)
-    folder = output_folder(planned, output, inputs)
-    if checksums and folder is None:
-        raise UsageError(
-            "--checksums lists what a run over several pictures writes into a folder",
-            next_step="add -o FOLDER, or give the folder of the picture",
-        )
-    file_options = FileOptions(
-        image_format=image_format,
-        compression=compression,
-        max_mpixels=max_image_mpixels,
-        first_page=pages == "first",
-        strict=strict,
-        sidecar=sidecar,
-        change_map=change_map,
-        premis=premis,
-    )
-    if report is not None:
-        refuse_report(report, planned, log_file)
-    if policy == "abort" and not dry_run:
-        refuse_existing(planned, file_options, *([folder / LIST] if checksums and folder else []))
-    if checksums and folder is not None:
-        read_checksums(folder)  # something else of that name is refused now
-    with DownloadBar(model, enabled=not (quiet or no_progress)) as bar:
+    how = RestoreOptions(
+        tile=None if tile == "auto" else int(tile), overlap=tile_overlap, batch_size=batch_size,
+        device=device, precision=precision, preserve=preserve,
+    )  # fmt: skip
+    files = FileOptions(
+        image_format=image_format, compression=compression, max_mpixels=max_image_mpixels,
+        first_page=pages == "first", strict=strict,
+        sidecar=sidecar, change_map=change_map, premis=premis,
+    )  # fmt: skip
+    request = Request(
+        inputs, output, how, files, recursive=recursive, suffix=suffix, masks=mask,
+        include=include or (), exclude=exclude or (), existing=_policy(existing, overwrite),
+        max_failures=max_failures if keep_going else 1, time_limit=timeout, at_once=jobs,
+        checksums=checksums, report=report, log_file=log_file,
+    )  # fmt: skip
+    plan = plan_run(request, dry=dry_run)
+    bars = not (quiet or no_progress)
+    with DownloadBar(model, enabled=bars) as bar:
         loaded = load(model, cache_dir=cache_dir, offline=offline, progress=bar, restoring=True)
     if dry_run:
-        restore_lines.print_plan(
-            planned, policy, loaded, restore_options, file_options, as_json=as_json
-        )
+        restore_lines.print_plan(plan, loaded, as_json=as_json)
         return
-    at_once = files_at_once(devices, jobs, timeout)
-    batch = BatchOptions(
-        policy, max_failures if keep_going else 1, timeout, max(at_once, jobs or 1), at_once
-    )
-    bar = RestoreProgress(len(planned), enabled=not (quiet or no_progress))
-    run = Run(loaded, restore_options, file_options, batch, folder, bar)
-    outcomes = _restore_all(run, planned, bar, as_json=as_json, quiet=quiet)
-    if checksums:
-        run.write_checksums(outcomes)
-    if report is not None:
-        facts = {
-            "model": f"{loaded.name}, SHA-256 {loaded.sha256}",
-            "licence": str(loaded.card.get("licence", "unknown")),
-        }
-        write_report(report, outcomes, facts)
-        if not quiet:
-            console.say(f"report: {report}")
-    raise typer.Exit(_conclusion(run, outcomes, len(planned), quiet=quiet))
+    bar = RestoreProgress(len(plan.jobs), enabled=bars)
+    run = Run(loaded, how, files, plan.batch, plan.folder, bar)
+    outcomes = _restore_all(run, plan.jobs, bar, as_json=as_json, quiet=quiet)
+    _write_besides(run, request, outcomes, quiet=quiet)
+    raise typer.Exit(_conclusion(run, outcomes, len(plan.jobs), quiet=quiet))
 
 
 def _policy(existing: Literal["skip", "overwrite", "abort"] | None, overwrite: bool) -> "Policy":
@@ -158,7 +108,7 @@ def _policy(existing: Literal["skip", "overwrite", "abort"] | None, overwrite: b
 
 
 def _restore_all(
-    run: "Run", jobs: "list[Job]", bar: "RestoreProgress", *, as_json: bool, quiet: bool
+    run: "Run", jobs: "Sequence[Job]", bar: "RestoreProgress", *, as_json: bool, quiet: bool
 ) -> "list[Outcome]":
     outcomes: list[Outcome] = []
     with ExitStack() as stack:
@@ -175,6 +125,19 @@ def _restore_all(
             elif not quiet:
                 console.say(restore_lines.as_line(outcome))
     return outcomes
+
+
+def _write_besides(
+    run: "Run", request: "Request", outcomes: "list[Outcome]", *, quiet: bool
+) -> None:
+    from dunrestore.restoration.batch.report import write_report
+
+    if request.checksums:
+        run.write_checksums(outcomes)
+    if request.report is not None:
+        write_report(request.report, outcomes, run.model)
+        if not quiet:
+            console.say(f"report: {request.report}")
 
 
 def _conclusion(run: "Run", outcomes: "list[Outcome]", jobs: int, *, quiet: bool) -> ExitCode:

@@ -8,10 +8,8 @@ from dunrestore.cli import console
 if TYPE_CHECKING:
     from dunrestore.checkpoints.load import Model
     from dunrestore.restoration.batch.estimate import PlannedFile
-    from dunrestore.restoration.batch.existing import Policy
+    from dunrestore.restoration.batch.plan import Plan
     from dunrestore.restoration.batch.run import Outcome
-    from dunrestore.restoration.options import RestoreOptions
-    from dunrestore.restoration.source import FileOptions, Job
 
 
 def as_line(outcome: "Outcome") -> str:
@@ -51,19 +49,12 @@ def counts(outcomes: "Sequence[Outcome]", left: int) -> str:
     return ", ".join([*parts, f"{left} left"] if left or not parts else parts)
 
 
-def print_plan(
-    jobs: "Sequence[Job]",
-    policy: "Policy",
-    model: "Model",
-    options: "RestoreOptions",
-    file_options: "FileOptions",
-    *,
-    as_json: bool,
-) -> None:
+def print_plan(plan: "Plan", model: "Model", *, as_json: bool) -> None:
     """Print what a run would do, on stdout, and about how long it takes, on stderr."""
     from dunrestore.restoration.batch.estimate import estimate, plan_files
 
-    planned = plan_files(jobs, policy, options, file_options)
+    asked = plan.request
+    planned = plan_files(plan.jobs, asked.existing, asked.options, asked.file_options)
     for one in planned:
         if as_json:
             console.print_json(
@@ -83,7 +74,7 @@ def print_plan(
                 ),
                 markup=False,
             )
-    about = estimate(planned, model, options)
+    about = estimate(planned, model, asked.options)
     free = "" if about.free_bytes is None else f"; {about.free_bytes / 1e9:.1f} GB free"
     source = f"as measured {about.measured[:10]}" if about.stored else "by a short measurement"
     if about.share < 0.7:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dunrestore import __version__
+from dunrestore.checkpoints.load import Model
 from dunrestore.errors import DunrestoreError, FileAccessError, UsageError, file_access_error
 from dunrestore.imaging import pixels
 from dunrestore.imaging.rows import Rows, bands
@@ -96,13 +97,13 @@ def _folder_of(page: Path) -> Path:
     return page.with_name(page.stem + "_files")
 
 
-def write_report(path: Path, outcomes: Sequence[Outcome], facts: Mapping[str, str]) -> None:
+def write_report(path: Path, outcomes: Sequence[Outcome], model: Model) -> None:
     """Write the page of a run; with many pictures they lie in ``NAME_files`` beside it.
 
     Args:
         path: the page.
         outcomes: how the jobs ended.
-        facts: what the page says of the run.
+        model: what they were restored with.
 
     Raises:
         FileAccessError: if it cannot be written.
@@ -118,7 +119,11 @@ def write_report(path: Path, outcomes: Sequence[Outcome], facts: Mapping[str, st
     except OSError as error:
         raise file_access_error(error, error.filename or path) from error
     title = f"{_TITLE}{path.stem}"
-    about = {**facts, "made": f"{now()}, dunrestore {__version__}"}
+    about = {
+        "model": f"{model.name}, SHA-256 {model.sha256}",
+        "licence": str(model.card.get("licence", "unknown")),
+        "made": f"{now()}, dunrestore {__version__}",
+    }
     write_text(path, render(Page(title, about, entries)))
 
 

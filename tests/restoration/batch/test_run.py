@@ -18,7 +18,7 @@ from dunrestore.cli.app import run
 from dunrestore.errors import ExitCode
 from dunrestore.provenance import checksums, manifest, record
 from dunrestore.restoration import file as file_module
-from dunrestore.restoration.batch import at_once
+from dunrestore.restoration.batch import at_once, plan
 from dunrestore.restoration.batch import run as run_module
 from dunrestore.restoration.batch.folder import LOCK
 from dunrestore.restoration.batch.run import BatchOptions, Run
@@ -441,7 +441,7 @@ def test_results_do_not_depend_on_how_far_ahead_is_read(scans, tmp_path):
 @pytest.fixture
 def several_at_once(monkeypatch):
     """Three files are computed at once, as on a GPU."""
-    monkeypatch.setattr(at_once, "files_at_once", lambda *_: 3)
+    monkeypatch.setattr(plan, "files_at_once", lambda *_: 3)
 
 
 def test_results_do_not_depend_on_how_many_are_computed_at_once(
@@ -450,7 +450,7 @@ def test_results_do_not_depend_on_how_many_are_computed_at_once(
     (scans / "bad.png").write_bytes(b"no picture")
     assert restore(scans, tmp_path / "one", "--json") == ExitCode.PARTIAL
     one = rows(capsys)
-    monkeypatch.setattr(at_once, "files_at_once", lambda *_: 3)
+    monkeypatch.setattr(plan, "files_at_once", lambda *_: 3)
     assert restore(scans, tmp_path / "three", "--json") == ExitCode.PARTIAL
     three = rows(capsys)
     assert pictures(tmp_path / "one") == pictures(tmp_path / "three")
