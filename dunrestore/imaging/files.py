@@ -17,13 +17,22 @@ from dunrestore.errors import (
     file_access_error,
 )
 from dunrestore.imaging import keeping
-from dunrestore.imaging.formats import jp2, jpeg, png, png_write, tiff, tiff_write, webp
+from dunrestore.imaging.formats import (
+    jp2,
+    jp2_write,
+    jpeg,
+    jpeg_write,
+    png,
+    png_write,
+    tiff,
+    tiff_write,
+    webp,
+)
 from dunrestore.imaging.formats.encoded import Encoded, read_encoded
 from dunrestore.imaging.formats.tiff_rows import TiffRows
-from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_sides
 from dunrestore.imaging.palettes import expanded
-from dunrestore.imaging.picture import Document, Format, Picture, Samples
+from dunrestore.imaging.picture import Document, Format, Picture
 from dunrestore.imaging.rows import Make, temporary_room
 from dunrestore.storage.atomic import write_atomically
 
@@ -171,8 +180,8 @@ _READERS: dict[bytes, Callable[[Encoded, float | None], Document]] = {
 }
 _WRITERS: dict[Format, Callable[[BinaryIO, Picture], tuple[str, ...]]] = {
     "png": png_write.write,
-    "jpeg": jpeg.write,
-    "jp2": jp2.write,
+    "jpeg": jpeg_write.write,
+    "jp2": jp2_write.write,
     "webp": webp.write,
 }
 
@@ -238,7 +247,7 @@ def write(
                 raise OutputCheckError(
                     f"the file just written cannot be read back ({error.cause})", path=path
                 ) from error
-            lost.extend(_unnamed(document, back, path, lost))
+            lost.extend(keeping.unnamed(document, back, path, lost))
         lost.extend(name for page in document.pages for name in page.left_out)
         if kind != document.format:
             lost.extend(name for page in document.pages for name in page.bound)
@@ -284,43 +293,6 @@ def _recompressed(document: Document, kind: Format) -> tuple[str, ...]:
         return ()
     names = dict.fromkeys(page.recompressed for page in pages if page.recompressed)
     return tuple(f"{name} in the source, written without loss" for name in names)
-
-
-def _unnamed(
-    document: Document, back: Document, path: Path, named: Sequence[str]
-) -> tuple[str, ...]:
-    """Compare a file read back with what it was written from; what it lacks and is not named."""
-    if back.format == "tiff" and len(back.pages) != len(document.pages):
-        raise OutputCheckError("the file just written, read back, lacks pages", path=path)
-    lost: list[str] = []
-    for page, again in zip(document.pages, back.pages, strict=False):
-        if not _same_pixels(page, again, exact=back.format != "jpeg"):
-            raise OutputCheckError(
-                "the file just written, read back, shows other pixels",
-                path=path,
-                next_step="check the disk, then run the command again",
-            )
-        missing = keeping.missing(page.metadata, again.metadata)
-        missing = [one for one in missing if not any(name.startswith(one) for name in named)]
-        if missing and document.format == back.format:
-            raise OutputCheckError(
-                f"the file just written, read back, lacks {', '.join(missing)}", path=path
-            )
-        lost += [name for name in missing if name not in lost]
-    return tuple(lost)
-
-
-def _same_pixels(page: Picture, again: Picture, *, exact: bool) -> bool:
-    if page.samples.shape[:2] != again.samples.shape[:2]:
-        return False
-
-    def same(_: slice, ours: Samples, theirs: Samples) -> bool:
-        return keeping.same_pixels(
-            replace(page, samples=ours), replace(again, samples=theirs), exact=exact
-        )
-
-    # As a JPEG's blocks.
-    return all(each_part(same, page.samples, again.samples, multiple=16))
 
 
 def in_memory(document: Document) -> Document:

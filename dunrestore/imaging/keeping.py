@@ -1,12 +1,18 @@
 """Whether a picture, written and read back, is still the same: pixels and metadata."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
+from dunrestore.errors import OutputCheckError
+from dunrestore.imaging.in_order import each_part
 from dunrestore.imaging.metadata import exif, photoshop
 from dunrestore.imaging.metadata.ifd import Entry, Ifd
 from dunrestore.imaging.palettes import expanded
-from dunrestore.imaging.picture import Metadata, Picture, Resolution, Samples
+from dunrestore.imaging.picture import Document, Metadata, Picture, Resolution, Samples
 from dunrestore.imaging.pixels import to_eight_bits
 
 _ROUNDING = 0.51
@@ -15,16 +21,57 @@ _LOSSY_LIMIT = 48.0
 """Difference of coarse brightness (0..255) beyond which a JPEG shows another picture."""
 
 
-def same_pixels(picture: Picture, back: Picture, *, exact: bool) -> bool:
-    """Whether two pictures show the same colours, whatever their way of storing them.
+def unnamed(
+    document: Document, back: Document, path: Path, named: Sequence[str]
+) -> tuple[str, ...]:
+    """Compare a file read back with what it was written from.
 
     Args:
-        picture: what was to be written.
+        document: what was to be written.
         back: what was read back.
-        exact: False for lossy formats, where the pictures must only be alike.
+        path: the file's name to be.
+        named: what is known to be lost.
+
+    Returns:
+        What the file lacks besides.
+
+    Raises:
+        OutputCheckError: if it is not what was to be written.
     """
-    if picture.samples.shape[:2] != back.samples.shape[:2]:
+    if back.format == "tiff" and len(back.pages) != len(document.pages):
+        raise OutputCheckError("the file just written, read back, lacks pages", path=path)
+    lost: list[str] = []
+    for page, again in zip(document.pages, back.pages, strict=False):
+        if not _same_pixels(page, again, exact=back.format != "jpeg"):
+            raise OutputCheckError(
+                "the file just written, read back, shows other pixels",
+                path=path,
+                next_step="check the disk, then run the command again",
+            )
+        lacking = _missing(page.metadata, again.metadata)
+        lacking = [one for one in lacking if not any(name.startswith(one) for name in named)]
+        if lacking and document.format == back.format:
+            raise OutputCheckError(
+                f"the file just written, read back, lacks {', '.join(lacking)}", path=path
+            )
+        lost += [name for name in lacking if name not in lost]
+    return tuple(lost)
+
+
+def _same_pixels(page: Picture, again: Picture, *, exact: bool) -> bool:
+    if page.samples.shape[:2] != again.samples.shape[:2]:
         return False
+
+    def alike(_: slice, ours: Samples, theirs: Samples) -> bool:
+        return _alike(replace(page, samples=ours), replace(again, samples=theirs), exact=exact)
+
+    # The blocks of ``_coarse`` are whole in each band.
+    return all(each_part(alike, page.samples, again.samples, multiple=16))
+
+
+def _alike(picture: Picture, back: Picture, *, exact: bool) -> bool:
+    """Whether two of one size show the same colours, whatever their way of storing them; of lossy
+    formats (not ``exact``) whether they are alike."""
     (ours, extra), (theirs, extra_back) = _planes(picture), _planes(back)
     shared = min(extra.shape[2], extra_back.shape[2])
     if exact:
@@ -60,7 +107,7 @@ def _planes(picture: Picture) -> tuple[Samples, Samples]:
     return (encoding.maximum - colours if encoding.white_is_zero else colours), extra
 
 
-def missing(wanted: Metadata, found: Metadata) -> list[str]:
+def _missing(wanted: Metadata, found: Metadata) -> list[str]:
     """Names of what ``wanted`` holds and ``found`` lacks or holds otherwise."""
     names: list[str] = []
     for name, mine, theirs in (

@@ -1,4 +1,4 @@
-"""JPEG 2000: boxes taken apart and put together here, samples through OpenJPEG (imagecodecs).
+"""Reading JPEG 2000: boxes taken apart here, samples through OpenJPEG (imagecodecs).
 
 After ISO/IEC 15444-1 (JP2), and ExifTool's list of the UUIDs under which metadata are kept.
 """
@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, BinaryIO
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -34,9 +34,7 @@ EXIF_UUID = b"JpgTiffExif->JP2"
 XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 IPTC_UUID = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 PHOTOSHOP_UUID = bytes.fromhex("2c4c0100850440b9a03e562148d6dfeb")
-_SRGB, _GREY = 16, 17
-_SPACES = {"grey": b"GRAY", "rgb": b"RGB "}
-"""What a profile of either kind calls its colours; another kind of profile has no place."""
+SRGB, GREY = 16, 17
 _CONVERT = "convert it to RGB with the colour management of your choice first"
 
 
@@ -75,7 +73,7 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
     if boxes:
         kind = _kind(header, components)
     samples = _samples(encoded, at, end, (height, width, components), bits)
-    segments = [bytes(stream[start:end]) for start, end in _main_header(stream)]
+    segments = [bytes(stream[start:end]) for start, end in main_header(stream)]
     comments = tuple(segment for segment in segments if segment[1] == _COM)
     source = Jp2Boxes(tuple(boxes), _is_reversible(segments), comments)
     encoding = Encoding(kind, 2**bits - 1, components - (3 if kind == "rgb" else 1))
@@ -83,7 +81,7 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
     alpha = not encoding.extra or defined.get(encoding.channels) in (1, 2)
     encoding = replace(encoding, alpha=alpha)
     lossy = "" if source.lossless else "lossy JPEG 2000"
-    metadata = _metadata(boxes, header)
+    metadata = metadata_of(boxes, header)
     behind = (BEHIND,) if last > end or len(data) > places[-1][2] else ()
     page = Picture(
         as_samples(samples), encoding, metadata, source, left_out=behind, recompressed=lossy
@@ -138,16 +136,6 @@ def _places(data: bytes | mmap.mmap) -> list[tuple[bytes, int, int]]:
     return places
 
 
-def _assembled(boxes: Sequence[Box]) -> bytes:
-    parts: list[bytes] = []
-    for name, body in boxes:
-        if len(body) + 8 < 2**32:
-            parts += [struct.pack(">I4s", len(body) + 8, name), body]
-        else:
-            parts += [struct.pack(">I4sQ", 1, name, len(body) + 16), body]
-    return b"".join(parts)
-
-
 def _size(stream: memoryview) -> tuple[int, int, int, int]:
     """(width, height, components, bits a sample) of a codestream."""
     if bytes(stream[:4]) != CODESTREAM or len(stream) < 45 or bytes(stream[-2:]) != b"\xff\xd9":
@@ -172,7 +160,7 @@ def _size(stream: memoryview) -> tuple[int, int, int, int]:
 def _length(stream: memoryview) -> int:
     """Bytes of a codestream up to its end marker by the lengths of its tile-parts; all that there
     are if these do not tell."""
-    at = max((end for _, end in _main_header(stream)), default=2)
+    at = max((end for _, end in main_header(stream)), default=2)
     while bytes(stream[at : at + 2]) == bytes([0xFF, _SOT]):
         size = int.from_bytes(stream[at + 6 : at + 10], "big")
         if not size:
@@ -181,7 +169,7 @@ def _length(stream: memoryview) -> int:
     return at + 2 if bytes(stream[at : at + 2]) == b"\xff\xd9" else len(stream)
 
 
-def _main_header(stream: memoryview) -> Iterator[tuple[int, int]]:
+def main_header(stream: memoryview) -> Iterator[tuple[int, int]]:
     """Begin and end of each segment before the first tile's."""
     at = 2
     while at + 4 <= len(stream) and stream[at] == 0xFF and stream[at + 1] not in (_SOT, 0xD9):
@@ -195,13 +183,6 @@ def _is_reversible(segments: Iterable[bytes]) -> bool:
     return next((segment[13] == 1 for segment in segments if segment[1] == _COD), False)
 
 
-def _commented(stream: bytes, comments: Iterable[bytes]) -> bytes:
-    """A codestream with comments that it does not hold yet at the end of its main header."""
-    places = list(_main_header(memoryview(stream)))
-    own, at = {stream[start:end] for start, end in places}, places[-1][1]
-    return stream[:at] + b"".join(each for each in comments if each not in own) + stream[at:]
-
-
 def _kind(header: list[Box], components: int) -> Kind:
     names = [name for name, _ in header]
     if b"pclr" in names:
@@ -209,8 +190,8 @@ def _kind(header: list[Box], components: int) -> Kind:
     colour = next((body for name, body in header if name == b"colr"), b"")
     method = colour[0] if colour else 0
     space = colour[3 + 16 : 3 + 20] if method in (2, 3) else colour[3:7]
-    grey = {b"GRAY", struct.pack(">I", _GREY)}
-    if space not in {b"RGB ", struct.pack(">I", _SRGB), *grey}:
+    grey = {b"GRAY", struct.pack(">I", GREY)}
+    if space not in {b"RGB ", struct.pack(">I", SRGB), *grey}:
         raise InputError("the JPEG 2000's colours are neither RGB nor grey", next_step=_CONVERT)
     kind: Kind = "grey" if space in grey else "rgb"
     for channel, type_, shown_as in _definitions(header):
@@ -228,7 +209,8 @@ def _definitions(header: list[Box]) -> Iterator[tuple[int, int, int]]:
         yield struct.unpack(">HHH", stated[i : i + 6])
 
 
-def _metadata(boxes: Sequence[Box], header: list[Box]) -> Metadata:
+def metadata_of(boxes: Sequence[Box], header: list[Box]) -> Metadata:
+    """What boxes, and those in the header box, say."""
     blocks = {body[:16]: body[16:] for name, body in boxes if name == b"uuid"}
     colour = next((body for name, body in header if name == b"colr"), b"\0")
     exif = blocks.get(EXIF_UUID)
@@ -255,113 +237,3 @@ def _resolution(body: bytes) -> Resolution | None:
     across = Fraction(x, x_unit) * Fraction(10) ** x_power
     down = Fraction(y, y_unit) * Fraction(10) ** y_power
     return Resolution(across / 100, down / 100, "cm")
-
-
-def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
-    """Write a picture as lossless JPEG 2000; what stood in its JP2 source stays, box for box.
-
-    Args:
-        file: an empty file to write to.
-        picture: what to write; no palette, no negative.
-
-    Returns:
-        What could not be kept, in words.
-    """
-    samples = picture.samples
-    array = np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples)
-    stream = bytes(
-        imagecodecs.jpeg2k_encode(array, level=0, reversible=True, codecformat="j2k", mct=False)
-    )
-    source = picture.source
-    if isinstance(source, Jp2Boxes):
-        stream = _commented(stream, source.comments)
-    if isinstance(source, Jp2Boxes) and not source.boxes:
-        file.write(stream)
-        return ("XMP",) if picture.metadata.xmp is not None else ()
-    boxes = _source_boxes(source, picture) if isinstance(source, Jp2Boxes) else _new_boxes(picture)
-    file.write(_assembled([(n, stream if n == b"jp2c" else b) for n, b in boxes]))
-    return ()
-
-
-def _source_boxes(source: Jp2Boxes, picture: Picture) -> list[Box]:
-    metadata, xmp = picture.metadata, picture.metadata.xmp
-    stood = _metadata(source.boxes, [])
-    boxes = list(source.boxes)
-    for mark, old, new in (
-        (EXIF_UUID, stood.exif, metadata.exif),
-        (PHOTOSHOP_UUID, stood.photoshop, metadata.photoshop),
-    ):
-        if old is not None and old != new:
-            at = boxes.index((b"uuid", mark + old))
-            boxes[at : at + 1] = [] if new is None else [(b"uuid", mark + new)]
-    if xmp is None or (b"uuid", XMP_UUID + xmp) in boxes:
-        return boxes
-    kept = [(n, b) for n, b in boxes if not (n == b"uuid" and b.startswith(XMP_UUID))]
-    at = [name for name, _ in kept].index(b"jp2c")
-    return [*kept[:at], (b"uuid", XMP_UUID + xmp), *kept[at:]]
-
-
-def _new_boxes(picture: Picture) -> list[Box]:
-    """Boxes for a picture that comes from another format."""
-    encoding, metadata = picture.encoding, picture.metadata
-    height, width, components = picture.samples.shape
-    depth = picture.samples.dtype.itemsize * 8 - 1
-    space = struct.pack(">BBBI", 1, 0, 0, _SRGB if encoding.kind == "rgb" else _GREY)
-    if metadata.icc is not None and metadata.icc[16:20] == _SPACES[encoding.kind]:
-        space = b"\2\0\0" + metadata.icc
-    header = [
-        (b"ihdr", struct.pack(">IIHBBBB", height, width, components, depth, 7, 0, 0)),
-        (b"colr", space),
-    ]
-    if encoding.extra:
-        header.append((b"cdef", _channel_definitions(encoding)))
-    if metadata.resolution is not None and metadata.resolution.unit != "none":
-        header.append((b"res ", _assembled([(b"resc", _resolution_values(metadata.resolution))])))
-    blocks = [
-        (b"uuid", mark + data)
-        for mark, data in (
-            (EXIF_UUID, metadata.exif),
-            (XMP_UUID, metadata.xmp),
-            (IPTC_UUID, metadata.iptc),
-            (PHOTOSHOP_UUID, metadata.photoshop),
-        )
-        if data is not None
-    ]
-    opening = [(b"jP  ", b"\r\n\x87\n"), (b"ftyp", b"jp2 \0\0\0\0jp2 ")]
-    return [*opening, (b"jp2h", _assembled(header)), *blocks, (b"jp2c", b"")]
-
-
-def _channel_definitions(encoding: Encoding) -> bytes:
-    colours = [(i, 0, i + 1) for i in range(encoding.channels)]
-    alpha = [(encoding.channels, 1, 0)]
-    others = [(encoding.channels + i, 65535, 65535) for i in range(1, encoding.extra)]
-    definitions = [*colours, *alpha, *others]
-    return struct.pack(">H", len(definitions)) + b"".join(
-        struct.pack(">HHH", *each) for each in definitions
-    )
-
-
-def _resolution_values(resolution: Resolution) -> bytes:
-    scale = Fraction(10000, 254) if resolution.unit == "inch" else Fraction(100)
-    y, y_unit, y_power = _scaled(resolution.y * scale)
-    x, x_unit, x_power = _scaled(resolution.x * scale)
-    return struct.pack(">HHHHbb", y, y_unit, x, x_unit, y_power, x_power)
-
-
-def _scaled(per_metre: Fraction) -> tuple[int, int, int]:
-    """Numerator, denominator (16 bits each) and power of ten that come nearest."""
-
-    def fitting(power: int) -> Fraction:
-        value = per_metre / Fraction(10) ** power
-        most = min(65535, max(1, int(65535 / max(value, Fraction(1)))))
-        return value.limit_denominator(most)
-
-    def error(power: int) -> Fraction:
-        value = fitting(power)
-        if not 0 < value.numerator < 65536:
-            return Fraction(10**30)
-        return abs(value * Fraction(10) ** power - per_metre)
-
-    best = min(range(-8, 12), key=error)
-    value = fitting(best)
-    return min(max(value.numerator, 1), 65535), value.denominator, best

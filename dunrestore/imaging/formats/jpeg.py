@@ -1,4 +1,4 @@
-"""JPEG: segments taken apart and put together here, samples through libjpeg-turbo.
+"""Reading JPEG: segments taken apart here, samples through libjpeg-turbo.
 
 After ITU-T T.81, JFIF 1.02, and the XMP and ICC specifications for what goes into APPn segments.
 """
@@ -10,11 +10,11 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageFile, JpegImagePlugin
+from PIL import JpegImagePlugin
 
 from dunrestore.errors import InputError
 from dunrestore.imaging.formats.encoded import BEHIND, Encoded
@@ -22,13 +22,13 @@ from dunrestore.imaging.limits import ASK_FOR_UNDAMAGED, check_size
 from dunrestore.imaging.metadata import photoshop
 from dunrestore.imaging.metadata.exif import orientation_of, resolution_of
 from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture, Resolution
-from dunrestore.imaging.pixels import as_samples, to_eight_bits
+from dunrestore.imaging.pixels import as_samples
 
 Segment = tuple[int, bytes]
 
 SOS, COM = 0xDA, 0xFE
 APP0, APP1, APP2, APP13, APP14 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _READABLE_FRAMES = {0xC0, 0xC1, 0xC2}
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 EXIF_MARK = b"Exif\0\0"
@@ -37,8 +37,6 @@ EXTENDED_XMP_MARK = b"http://ns.adobe.com/xmp/extension/\0"
 ICC_MARK = b"ICC_PROFILE\0"
 PHOTOSHOP_MARK = b"Photoshop 3.0\0"
 _ONLY_HERE = {EXTENDED_XMP_MARK: "extended XMP", b"MPF\0": "further pictures (MPF)"}
-_MOST = 65533
-_QUALITY = 95
 
 
 @dataclass(frozen=True)
@@ -70,12 +68,12 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
         InputError: if it is damaged, too large, or of a kind that is not supported.
     """
     data = encoded.data
-    segments, scan, end = _segments(data)
+    segments, scan, end = segments_of(data)
     marker, frame = _frame(segments)
     _, height, width, components = struct.unpack(">BHHB", frame[:6])
     check_size(width, height, max_mpixels)
     header = _needed_header(segments)
-    first_scan = _segment(SOS, next(d for m, d in segments if m == SOS))
+    first_scan = serialised(SOS, next(d for m, d in segments if m == SOS))
     samples = encoded.room(height, width, components, np.uint8)
     array = samples[:]
     try:
@@ -103,14 +101,14 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
     if _icc(segments) is None and any(d.startswith(ICC_MARK) for _, d in segments):
         bound.append("ICC profile (incomplete in the source)")
     behind = (BEHIND,) if len(data) > end else ()
-    metadata = _metadata(source.segments)
+    metadata = metadata_of(source.segments)
     page = Picture(as_samples(samples), encoding, metadata, source, tuple(bound), behind)
     return Document((page,), "jpeg")
 
 
 def _frame(segments: list[Segment]) -> Segment:
     """The frame header, if it is of a kind that is supported."""
-    marker, frame = next(((m, d) for m, d in segments if m in _FRAMES), (0, b""))
+    marker, frame = next(((m, d) for m, d in segments if m in FRAMES), (0, b""))
     if len(frame) < 6 + 3 or len(frame) < 6 + 3 * frame[5]:
         raise InputError("the JPEG header is damaged", next_step=ASK_FOR_UNDAMAGED)
     if marker not in _READABLE_FRAMES or frame[0] != 8:
@@ -126,7 +124,7 @@ def _frame(segments: list[Segment]) -> Segment:
     return marker, frame
 
 
-def _segments(data: bytes | mmap.mmap) -> tuple[list[Segment], int, int]:
+def segments_of(data: bytes | mmap.mmap) -> tuple[list[Segment], int, int]:
     """All marker segments, where the first scan begins, and where the picture ends."""
     segments: list[Segment] = []
     at, scan = 2, 0
@@ -157,7 +155,7 @@ def _needed_header(segments: list[Segment]) -> bytes:
     about the samples."""
     first = next(i for i, (marker, _) in enumerate(segments) if marker == SOS)
     needed = [
-        _segment(marker, body)
+        serialised(marker, body)
         for marker, body in segments[:first]
         if marker in (APP0, APP14) or not (APP0 <= marker <= 0xEF or marker == COM)
     ]
@@ -180,7 +178,9 @@ def _is_rgb(segments: list[Segment], frame: bytes) -> bool:
     return bytes(frame[6 + 3 * i] for i in range(3)) == b"RGB"
 
 
-def _metadata(segments: tuple[Segment, ...]) -> Metadata:
+def metadata_of(segments: tuple[Segment, ...]) -> Metadata:
+    """What segments say."""
+
     def first(marker: int, mark: bytes) -> bytes | None:
         found = (d for m, d in segments if m == marker and d.startswith(mark))
         return next((d[len(mark) :] for d in found), None)
@@ -221,145 +221,6 @@ def _resolution(jfif: bytes | None, exif: bytes | None) -> Resolution | None:
     return Resolution(Fraction(x), Fraction(y), units[unit])
 
 
-def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
-    """Write a picture as JPEG, a JPEG source's way: its tables, its subsampling, its segments.
-
-    Args:
-        file: an empty file to write to.
-        picture: what to write; no palette.
-
-    Returns:
-        What could not be kept, in words.
-    """
-    lost: list[str] = []
-    samples, encoding = picture.samples, picture.encoding
-    if encoding.extra:
-        lost.append("alpha")
-        samples = samples[..., : encoding.channels]
-    if encoding.maximum > 255:
-        samples = to_eight_bits(samples)
-        lost.append("16 bits a sample (written with 8)")
-    if encoding.white_is_zero:
-        samples = 255 - samples
-    squeezed = samples[..., 0] if samples.shape[2] == 1 else samples
-    image = Image.fromarray(np.ascontiguousarray(squeezed, np.uint8))
-    source = picture.source
-    encoded = _encode(image, source if isinstance(source, JpegSegments) else None)
-    if isinstance(source, JpegSegments):
-        lost += _form_lost(source, encoded)
-        header, more = _with_metadata(source.segments, picture.metadata)
-    else:
-        header, more = _new_segments(picture.metadata)
-        lost.append("samples exactly (JPEG)")
-    head = b"".join(_segment(marker, data) for marker, data in header)
-    file.write(b"\xff\xd8" + head)
-    file.write(memoryview(encoded)[_first_table(encoded) :])
-    return (*lost, *more)
-
-
-def _encode(image: Image.Image, source: JpegSegments | None) -> bytes:
-    options: dict[str, Any] = {"quality": _QUALITY, "subsampling": 0}
-    if source is not None:
-        options = {"progressive": source.progressive, "keep_rgb": source.rgb}
-        options["qtables"] = [list(table) for table in source.tables]
-        if image.mode == "RGB":
-            options["subsampling"] = max(source.subsampling, 0)
-    # Pillow's encoder fails where a file has more bytes than pixels, as with grain and fine tables.
-    # Not set back: several threads may encode.
-    room = 2 * image.width * image.height * len(image.getbands())
-    ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, room)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", optimize=True, **options)
-    return buffer.getvalue()
-
-
-def _first_table(encoded: bytes) -> int:
-    at = 2
-    while APP0 <= encoded[at + 1] <= 0xEF or encoded[at + 1] == COM:
-        at += 2 + int.from_bytes(encoded[at + 2 : at + 4], "big")
-    return at
-
-
-def _form_lost(source: JpegSegments, encoded: bytes) -> list[str]:
-    """Whether tables and subsampling came out as they were in the source."""
-    lost: list[str] = []
-    frame = next(d for m, d in _segments(encoded)[0] if m in _FRAMES)
-    opened = JpegImagePlugin.JpegImageFile(io.BytesIO(encoded))
-    tables = [tuple(opened.quantization[key]) for key in sorted(opened.quantization)]
-    if frame[7::3] != source.frame[7::3]:
-        lost.append("chroma subsampling (written in full)")
-    if tables != list(source.tables):
-        lost.append("quantisation tables")
-    return lost
-
-
-def _segment(marker: int, data: bytes) -> bytes:
+def serialised(marker: int, data: bytes) -> bytes:
+    """A segment as it stands in a file."""
     return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
-
-
-def _with_metadata(
-    segments: tuple[Segment, ...], metadata: Metadata
-) -> tuple[list[Segment], list[str]]:
-    """The segments with other EXIF, resources and XMP, and what is too long for them."""
-    stood, kept = _metadata(segments), list(segments)
-    if stood.exif is not None and metadata.exif is not None:
-        new = (APP1, EXIF_MARK + metadata.exif)
-        kept = [new if s == (APP1, EXIF_MARK + stood.exif) else s for s in kept]
-    if metadata.photoshop != stood.photoshop:
-        kept = _with_photoshop(kept, metadata.photoshop or b"")
-    xmp = metadata.xmp
-    if xmp is None or xmp == stood.xmp:
-        return kept, []
-    if len(xmp) > _MOST - len(XMP_MARK):
-        return kept, ["XMP (too long for JPEG)"]
-    kept = [s for s in kept if not (s[0] == APP1 and s[1].startswith(XMP_MARK))]
-    at = next((i for i, (m, d) in enumerate(kept) if m != APP0 and d[:6] != EXIF_MARK), len(kept))
-    return [*kept[:at], (APP1, XMP_MARK + xmp), *kept[at:]], []
-
-
-def _with_photoshop(segments: list[Segment], blocks: bytes) -> list[Segment]:
-    """The segments with other resources where the first of them stood."""
-    ours = [m == APP13 and d.startswith(PHOTOSHOP_MARK) for m, d in segments]
-    at = ours.index(True) if any(ours) else len(ours)
-    most = _MOST - len(PHOTOSHOP_MARK)
-    new = [(APP13, PHOTOSHOP_MARK + blocks[i : i + most]) for i in range(0, len(blocks), most)]
-    kept = [s for s, is_ours in zip(segments[at:], ours[at:], strict=True) if not is_ours]
-    return [*segments[:at], *new, *kept]
-
-
-def _new_segments(metadata: Metadata) -> tuple[list[Segment], list[str]]:
-    """Segments for a picture that comes from another format, and what is too long for them."""
-    segments: list[Segment] = [(APP0, _jfif(metadata.resolution))]
-    blocks = metadata.photoshop or b""
-    if metadata.iptc is not None and photoshop.iptc(blocks) is None:
-        blocks += photoshop.resource(photoshop.IPTC, metadata.iptc)
-    lost: list[str] = []
-    for marker, mark, data, name in (
-        (APP1, EXIF_MARK, metadata.exif, "EXIF"),
-        (APP1, XMP_MARK, metadata.xmp, "XMP"),
-        (APP13, PHOTOSHOP_MARK, blocks or None, "8BIM"),
-    ):
-        if data is None:
-            continue
-        if len(mark) + len(data) <= _MOST:
-            segments.append((marker, mark + data))
-        else:
-            lost.append(f"{name} (too long for JPEG)")
-    parts = (
-        [metadata.icc[i : i + 65000] for i in range(0, len(metadata.icc or b""), 65000)]
-        if metadata.icc
-        else []
-    )
-    segments += [
-        (APP2, ICC_MARK + bytes([i, len(parts)]) + part) for i, part in enumerate(parts, 1)
-    ]
-    return segments + [(COM, text.encode()[:_MOST]) for _, text in metadata.texts], lost
-
-
-def _jfif(resolution: Resolution | None) -> bytes:
-    unit, x, y = 0, 1, 1
-    if resolution is not None and resolution.unit != "none":
-        rounded = round(resolution.x), round(resolution.y)
-        if min(rounded) > 0 and max(rounded) < 65536:
-            unit, (x, y) = (1 if resolution.unit == "inch" else 2), rounded
-    return b"JFIF\0" + struct.pack(">HBHHBB", 0x0102, unit, x, y, 0, 0)
