@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -23,6 +23,18 @@ from dunrestore.errors import (
 log = logging.getLogger(__name__)
 
 
+_BOXES_FROM = {"train": 100}
+"""Columns from which on the boxes of a command's help cut no option's name."""
+_USUAL_BOXES_FROM = 76
+
+
+def _without_boxes_where_narrow(commands: Mapping[str, Any]) -> None:
+    for name, command in commands.items():
+        if console.data.width < _BOXES_FROM.get(name, _USUAL_BOXES_FROM):
+            command.rich_markup_mode = None
+        _without_boxes_where_narrow(getattr(command, "commands", {}))
+
+
 class _Plain(TyperGroup):
     """Commands and usage errors without boxes, whose imports take as long as all the rest."""
 
@@ -32,6 +44,7 @@ class _Plain(TyperGroup):
         for command in self.commands.values():
             # Otherwise it is cut to one line.
             command.short_help = " ".join((command.help or "").partition("\n\n")[0].split())
+        _without_boxes_where_narrow(self.commands)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         for option in self.get_params(ctx):
@@ -89,6 +102,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
             app(args=arguments, prog_name="dunrestore")
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else ExitCode.OK
+        if isinstance(stop.__context__, BrokenPipeError):  # a help that nobody reads
+            unread = console.not_written(stop.__context__)
+            return _report(str(unread), unread.exit_code)
         # Typer turns Ctrl-C into an exit and says nothing.
         by_user = isinstance(getattr(stop.__context__, "__cause__", None), KeyboardInterrupt)
         return _report("interrupted", code) if by_user else code

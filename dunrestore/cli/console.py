@@ -48,7 +48,7 @@ class Output(_Piped):
         try:
             super().print(*objects, **settings)
         except OSError as error:
-            raise _not_written(error) from error
+            raise not_written(error) from error
 
 
 data = Output(highlight=False, soft_wrap=True)
@@ -140,10 +140,11 @@ def print_json(value: Any) -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
     except OSError as error:
-        raise _not_written(error) from error
+        raise not_written(error) from error
 
 
-def _not_written(error: OSError) -> FileAccessError:
+def not_written(error: OSError) -> FileAccessError:
+    """What went wrong with standard output, which takes nothing more then."""
     _silence(sys.stdout)
     return file_access_error(error, "standard output")
 

@@ -120,6 +120,8 @@ def test_an_interrupt_while_the_program_starts_is_one_line(seconds):
         ("({} models list --json; echo $? >&2) | true", 0, "error: standard output: broken pipe"),
         ("({} models list; echo $? >&2) | true", 0, "error: standard output: broken pipe"),
         ("({} {} --no-lpips; echo $? >&2) | true", 0, "error: standard output: broken pipe"),
+        ("({} --help; echo $? >&2) | true", 0, "error: standard output: broken pipe"),
+        ("({} restore --help; echo $? >&2) | true", 0, "error: standard output: broken pipe"),
     ],
 )
 def test_where_standard_output_goes_is_no_bug_of_ours(tmp_path, shell, code, words):
@@ -158,3 +160,23 @@ def test_no_file_takes_the_number_of_a_stream_that_is_closed(tmp_path):
     command = ["sh", "-c", f'{sys.executable} -c "$0" 2>&- <&-', code]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1] == "True"
+
+
+def commands(group, *path):
+    """Each command with the words that call it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *path, name)
+        else:
+            yield [*path, name], command
+
+
+@pytest.mark.parametrize("columns", [40, 60, 75, 80, 90, 100, 120])
+def test_help_cuts_no_options_name(monkeypatch, capsys, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for words, command in commands(typer.main.get_command(app_module.app)):
+        assert app_module.run([*words, "--help"]) == ExitCode.OK
+        shown = capsys.readouterr().out
+        names = [n for option in command.params for n in (*option.opts, *option.secondary_opts)]
+        cut = [name for name in names if name.startswith("-") and name not in shown]
+        assert not cut, f"{' '.join(words)}, {columns} columns"
