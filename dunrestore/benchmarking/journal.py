@@ -15,6 +15,7 @@ from dunrestore.errors import FileAccessError, file_access_error
 from dunrestore.provenance.record import to_json
 
 NAME = "rows.jsonl"
+_BEGINNING = b'{"key": '
 
 
 def row_key(**parts: Any) -> str:
@@ -34,7 +35,8 @@ class Journal:
             overwrite: forget what was measured, and accept any folder.
 
         Raises:
-            FileAccessError: if the folder holds something else, is in use, or cannot be written.
+            FileAccessError: if the folder, or its file of rows, holds something else; if the folder
+                is in use, or cannot be written.
         """
         self.path = folder / NAME
         self.rows: dict[str, Row] = {}
@@ -62,13 +64,23 @@ class Journal:
     def _read(self) -> None:
         content = self.path.read_bytes() if self.path.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:  # the last line was cut off by a crash
+        rest = content[len(whole) :]
+        try:
+            # Not splitlines: names may hold separators that only Unicode knows.
+            for line in whole.decode("utf-8").split("\n")[:-1]:
+                entry = json.loads(line)
+                key = entry.pop("key")
+                self.rows[key] = Row(**entry)
+            if not _BEGINNING.startswith(rest[: len(_BEGINNING)]):
+                raise ValueError("the beginning of another line")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise FileAccessError(
+                "this file holds no rows of a benchmark and stays as it is",
+                path=self.path,
+                next_step="choose another folder, or use --overwrite to replace it",
+            ) from error
+        if rest:  # a crash cut the last line off
             os.truncate(self.path, len(whole))
-        # Not splitlines: names may hold separators that only Unicode knows.
-        for line in whole.decode("utf-8").split("\n")[:-1]:
-            entry = json.loads(line)
-            key = entry.pop("key")
-            self.rows[key] = Row(**entry)
 
     def add(self, key: str, row: Row) -> None:
         """Keep a row; failed ones are not kept, so that the next run tries them again."""

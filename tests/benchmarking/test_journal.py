@@ -6,6 +6,7 @@ import pytest
 
 from dunrestore.benchmarking.journal import Journal, plain
 from dunrestore.benchmarking.results import Row
+from dunrestore.errors import FileAccessError
 
 NAMES = ("壁画", "no text \udcff", "two\u2028lines", "and\x85two\nmore")
 
@@ -51,3 +52,27 @@ def test_what_a_crash_cut_off_is_dropped_and_nothing_else_touched(tmp_path, monk
     monkeypatch.setattr(Path, "write_bytes", killed)
     assert read(tmp_path) == {"壁画": "壁画"}
     assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        b"no rows",
+        b"no rows\n",
+        b'{"key": "a"}\n',
+        b'{"key": "a", "block": 1, "more": 2}\n',
+        b'["key"]\n',
+        b"7\n",
+        b"\xff\xfe\n",
+    ],
+)
+def test_rows_of_somebody_elses_are_refused_and_stay(tmp_path, foreign):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(foreign)
+    with pytest.raises(
+        FileAccessError, match=r"rows\.jsonl: .*no rows of a benchmark.*--overwrite"
+    ):
+        read(tmp_path)
+    assert path.read_bytes() == foreign
+    Journal(tmp_path, overwrite=True).close()
+    assert not path.exists()

@@ -320,6 +320,14 @@ def test_two_runs_never_write_into_one_folder(clean, models, tmp_path, capsys):
     journal.close()
 
 
+def test_rows_of_somebody_elses_are_one_line(clean, models, tmp_path, capsys):
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "rows.jsonl").write_text("somebody's\n")
+    assert bench(clean, "--damage", "challenge", "-m", models[0], "-o", tmp_path / "o") == 5
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path / 'o' / 'rows.jsonl'}: this file holds no rows")
+
+
 def test_without_lpips_weights_the_column_reads_na_and_the_run_goes_on(
     clean, models, tmp_path, capsys
 ):
