@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -207,17 +208,22 @@ def test_a_nan_stops_and_keeps_the_last_good_state(data, tmp_path, monkeypatch):
 
 def test_a_full_disk_does_not_destroy_the_previous_state(data, tmp_path, monkeypatch):
     config = tiny(data)
-    real, calls = os.fsync, []
+    real, refused = os.fsync, []
 
     def full(descriptor):
-        calls.append(1)
-        if len(calls) == 7:  # file and folder: state and model at step 2, best at 3, state at 4
-            raise OSError(28, "No space left on device")
+        """No room for the state at step 4."""
+        for part in (tmp_path / "run").glob("*.part"):
+            is_it = os.path.samestat(os.fstat(descriptor), part.stat())
+            is_state = is_it and zipfile.is_zipfile(part)  # models are none
+            if is_state and torch.load(part, weights_only=True)["iteration"] == 4:
+                refused.append(part)
+                raise OSError(28, "No space left on device")
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(FileAccessError, match="no space left"):
         train(config, tmp_path / "run")
+    assert len(refused) == 1
     assert load_state(tmp_path / "run").iteration == 2
     assert not [p for p in (tmp_path / "run").iterdir() if p.suffix == ".part"]
 
