@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -111,7 +112,7 @@ class Runner:
         with _copying(self.device):
             x = self._sent(tiles)
             logits = None if found is None else self._sent(found).permute(0, 3, 1, 2)
-        change, redone = in_turn(self.device, lambda: self._computed(x, parts, logits))
+        change, redone = in_turn(self.device, partial(self._computed, x, parts, logits))
         with _copying(self.device):
             return self._fetched(change.permute(0, 2, 3, 1)), redone
 
@@ -134,7 +135,7 @@ class Runner:
         """
         with _copying(self.device):
             x = self._sent(tiles)
-        counts, logits, redone = in_turn(self.device, lambda: self._looked(x, parts))
+        counts, logits, redone = in_turn(self.device, partial(self._looked, x, parts))
         if logits is None:
             return counts, None, redone
         with _copying(self.device):

@@ -112,7 +112,8 @@ def propose(
     size = (picture.shape[0], picture.shape[1])
 
     def run(runners: Runners, plan: tiling.Plan, _: int) -> NDArray[np.float32]:
-        return _run(picture, runners, plan, progress)
+        with closing(_changes(picture, runners, plan, progress)) as changes:
+            return tiling.blend(plan, changes)
 
     change, computed = compute(run, size, network, options)
     damage = change[..., 3] if change.shape[2] == 4 else None
@@ -299,16 +300,6 @@ def _smaller_tile(options: RestoreOptions, tile: int, multiple: int, device: str
     raise MemoryExhaustedError(
         f"out of memory on {device} with {asked}", next_step=f"{advice} or --tile auto"
     )
-
-
-def _run(
-    picture: NDArray[np.float32],
-    runners: Runners,
-    plan: tiling.Plan,
-    progress: Progress | None,
-) -> NDArray[np.float32]:
-    with closing(_changes(picture, runners, plan, progress)) as changes:
-        return tiling.blend(plan, changes)
 
 
 def _changes(

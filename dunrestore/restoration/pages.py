@@ -74,25 +74,9 @@ def restore_pages(
     count = 1 if first_page else len(document.pages)
     pages = document.pages[:count]
     known = [None] * count if masks is None else [mask[:] for mask in masks]
-    restored = [
-        _page(page, model, options, progress, lost) for page, lost in zip(pages, known, strict=True)
-    ]
+    restored: list[RestoredPage] = []
+    for page, lost in zip(pages, known, strict=True):
+        picture, found = restored_picture(page, model, options, progress, lost)
+        computed, sides = found.proposal.computed, found.margins.sides if found.margins else ()
+        restored.append(RestoredPage(picture, found.losses, found.preserved, computed, sides))
     return (*restored, *[None] * (len(document.pages) - count))
-
-
-def _page(
-    page: Picture,
-    model: Model,
-    options: RestoreOptions,
-    progress: Progress | None,
-    lost: NDArray[np.bool_] | None,
-) -> RestoredPage:
-    picture, restoration = restored_picture(page, model, options, progress, lost)
-    margins = restoration.margins
-    return RestoredPage(
-        picture,
-        restoration.losses,
-        restoration.preserved,
-        restoration.proposal.computed,
-        margins.sides if margins else (),
-    )
