@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dunrestore.cli import console
-from dunrestore.cli.restore_options import CacheDir, least_tile
+from dunrestore.cli.options import CacheDir, NoProgress, Offline, Quiet, Verbose, least_tile
 from dunrestore.degradations.names import Fill
 
 if TYPE_CHECKING:
@@ -112,13 +112,13 @@ def bench(
         typer.Option("--preserve", help="As in `restore`: keep what was not damaged."),
     ] = "auto",
     cache_dir: CacheDir = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
+    offline: Offline = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="The results as one JSON object on stdout.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
-    no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bar.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Measure restoration: PSNR, SSIM, LPIPS, CIEDE2000, inside and outside the damage.
 

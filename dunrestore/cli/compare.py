@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dunrestore.cli import console
-from dunrestore.cli.restore_options import CacheDir
+from dunrestore.cli.options import CacheDir, Offline, Quiet, Verbose
 
 if TYPE_CHECKING:
     from dunrestore.benchmarking.comparing import Compared
@@ -29,10 +29,10 @@ def compare(
     ] = "",
     lpips: Annotated[bool, typer.Option("--lpips/--no-lpips", help="Measure LPIPS.")] = True,
     cache_dir: CacheDir = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
+    offline: Offline = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per pair.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Measure existing pictures against the truth, whatever tool made them.
 

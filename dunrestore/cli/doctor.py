@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dunrestore.cli import console, interrupts
+from dunrestore.cli.options import CacheDir, Json
 from dunrestore.cli.restore import DEFAULT_MODEL
-from dunrestore.cli.restore_options import CacheDir
 from dunrestore.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def doctor(
         bool, typer.Option("--measure/--no-measure", help="Measure the default model's speed.")
     ] = True,
     cache_dir: CacheDir = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show devices, their speed, memory, models, versions, and what is missing."""
     from dunrestore.diagnosis.run import diagnose, exit_code

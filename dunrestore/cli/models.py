@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dunrestore.cli import console
-from dunrestore.cli.restore_options import CacheDir
+from dunrestore.cli.options import CacheDir, Json, NoProgress, Offline, Quiet
 from dunrestore.errors import ModelError, NothingToDoError
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ Catalog = Annotated[
         help="A catalogue of your institution's own models, beside the built-in one.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say errors only.")]
 
 _STATES = {
     "embedded": "comes with dunrestore",
@@ -97,11 +95,11 @@ def pull(
             "--accept-changed", help="Fetch again, and take it even if its hash has changed."
         ),
     ] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
+    offline: Offline = False,
     cache_dir: CacheDir = None,
     catalog: Catalog = None,
     quiet: Quiet = False,
-    no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bar.")] = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Fetch models into the cache; what is here and whole is not fetched again."""
     from dunrestore.checkpoints.pull import pull as pull_model

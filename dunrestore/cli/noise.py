@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 import typer
 
 from dunrestore.cli import console
-from dunrestore.cli.restore_options import above_zero
+from dunrestore.cli.options import Quiet, Verbose, above_zero
 from dunrestore.degradations.names import Fill, KindName, RecipeName
 from dunrestore.errors import DunrestoreError, ExitCode, UsageError
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
@@ -118,8 +118,8 @@ def noise(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per picture on stdout.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Add damage and noise to pictures, to test with; order: damage, Gaussian noise, JPEG."""
     from dunrestore.degradations.files import degrade_file

@@ -9,6 +9,7 @@ import typer
 from dunrestore.cli import console, restore_lines
 from dunrestore.cli import restore_options as options
 from dunrestore.cli.interrupts import stopping
+from dunrestore.cli.options import CacheDir, Offline
 from dunrestore.errors import ExitCode, UsageError
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 
@@ -54,8 +55,8 @@ def restore(
     premis: options.Premis = False,
     checksums: options.Checksums = False,
     report: options.Report = None,
-    cache_dir: options.CacheDir = None,
-    offline: options.Offline = False,
+    cache_dir: CacheDir = None,
+    offline: Offline = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dunrestore.imaging.limits import LEAST_TILE
-from dunrestore.storage.cache import VARIABLE
+from dunrestore.cli.options import above_zero, least_tile
 
 COMPUTING = "Computing"
 FILES = "Files"
@@ -21,20 +20,6 @@ def _tile(value: str) -> str:
     if not value.isdecimal():
         raise typer.BadParameter("must be 'auto', 0 or a number of pixels")
     least_tile(int(value))
-    return value
-
-
-def above_zero(value: float) -> float:
-    """Refuse numbers that are not above 0; of an option."""
-    if not value > 0:  # nor NaN
-        raise typer.BadParameter("must be above 0")
-    return value
-
-
-def least_tile(value: int) -> int:
-    """Return the side of a tile; one that is too small is a usage error."""
-    if 0 < value < LEAST_TILE:
-        raise typer.BadParameter(f"must be 0, or at least {LEAST_TILE} pixels")
     return value
 
 
@@ -324,13 +309,6 @@ Report = Annotated[
         rich_help_panel=RECORD,
     ),
 ]
-
-CacheDir = Annotated[
-    Path | None,
-    typer.Option("--cache-dir", metavar="DIR", envvar=VARIABLE, help="Where models are kept."),
-]
-
-Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]
 
 AsJson = Annotated[
     bool,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dunrestore.cli import console
+from dunrestore.cli.options import Quiet
 from dunrestore.errors import ExitCode
 
 
@@ -15,7 +16,7 @@ def verify(
         Path, typer.Argument(metavar="FOLDER", help="Where restored files and their records lie.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say errors only.")] = False,
+    quiet: Quiet = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name the sound files.")] = False,
 ) -> None:
     """Check restored files: every one against its record and manifest-sha256.txt.
