@@ -37,7 +37,7 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     Raises:
         InputError: if it cannot be read, or has not the ``shape`` (H, W).
     """
-    mask = np.max(read_rgb(path, any_depth=True), axis=2) >= 128
+    mask = pixels.marked(read_rgb(path, any_depth=True))
     if mask.shape != shape:
         raise InputError(
             f"the mask has {mask.shape[1]}x{mask.shape[0]} pixels,"

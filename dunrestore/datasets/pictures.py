@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dunrestore.datasets.layouts import LeftOut, Listing, Pair
 from dunrestore.errors import DunrestoreError, InputError
 from dunrestore.imaging.files import read
-from dunrestore.imaging.pixels import to_rgb
+from dunrestore.imaging.pixels import marked, to_rgb
 from dunrestore.storage.hashing import sha256_of
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,12 @@ class PictureStore:
         self._size = 0
         self._lock = threading.Lock()
 
-    def get(self, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    def get(self, path: Path, *, any_depth: bool = False) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """(H, W, 3) RGB, upright.
+
+        Args:
+            path: the file.
+            any_depth: as in ``imaging.files.read``.
 
         Raises:
             InputError: if the file cannot be read as a picture.
@@ -69,7 +73,7 @@ class PictureStore:
             if path in self._kept:
                 self._kept.move_to_end(path)
                 return self._kept[path]
-        pixels = _decode(path)
+        pixels = _decode(path, any_depth)
         with self._lock:
             if path not in self._kept:
                 self._kept[path] = pixels
@@ -79,8 +83,8 @@ class PictureStore:
         return pixels
 
 
-def _decode(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    picture = read(path).pages[0]
+def _decode(path: Path, any_depth: bool) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    picture = read(path, any_depth=any_depth).pages[0]
     rgb = to_rgb(picture)
     if picture.encoding.maximum > 255:
         return np.rint(rgb * np.float32(65535)).astype(np.uint16)
@@ -133,8 +137,10 @@ def sift(listing: Listing, store: PictureStore) -> tuple[list[Checked], list[Lef
 def _common_size(pair: Pair, store: PictureStore) -> tuple[int, int]:
     height, width = store.get(pair.target).shape[:2]
     for path in (pair.input, pair.mask):
-        if path is not None and store.get(path).shape[:2] != (height, width):
-            other = store.get(path).shape
+        if path is None:
+            continue
+        other = store.get(path, any_depth=path == pair.mask).shape
+        if other[:2] != (height, width):
             raise InputError(
                 f"is {other[1]} x {other[0]} pixels, its clean picture {width} x {height}",
                 path=path,
@@ -156,7 +162,7 @@ def cut(checked: Checked, store: PictureStore, window: tuple[slice, slice] | Non
         return Sample(target, target, np.zeros(target.shape[:2], dtype=bool))
     damaged = to_float(store.get(pair.input)[at])
     if pair.mask is not None:
-        mask = to_float(store.get(pair.mask)[at]).mean(axis=2) > 0.5
+        mask = marked(store.get(pair.mask, any_depth=True)[at])
     else:
         mask = np.abs(damaged - target).max(axis=2) > DIFFERENT
     return Sample(damaged, target, mask)

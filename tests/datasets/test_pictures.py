@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -6,6 +8,8 @@ from dunrestore.datasets.description import describe
 from dunrestore.datasets.layouts import list_pairs
 from dunrestore.datasets.pictures import PictureStore, check, cut, sift, split
 from dunrestore.errors import InputError
+from dunrestore.imaging.files import read
+from dunrestore.restoration.damage.masks import read_masks
 from tests.datasets.folders import clean_folder, save
 
 
@@ -60,6 +64,26 @@ def test_pixels_masks_and_sixteen_bits(tmp_path):
     )
     (pair,) = checked(tmp_path, store)
     assert cut(pair, store).mask.sum() == 300
+
+
+@pytest.mark.parametrize("kind", ["1", "L", "RGB"])
+def test_masks_are_read_as_restore_reads_them(tmp_path, kind):
+    for name in ("target", "input"):
+        save(tmp_path / name / "a.png", 1, 20, 30)
+    height, width = 20, 30
+    mask = np.zeros((height, width, 3), np.uint8)
+    mask[3:9, :5, 0] = 255  # red
+    shown = Image.fromarray(mask if kind == "RGB" else mask[..., 0])
+    (tmp_path / "mask").mkdir()
+    shown.convert(kind).save(tmp_path / "mask" / "a.png")
+    store = PictureStore(10**8)
+    (pair,) = checked(tmp_path, store)
+    pages = read(tmp_path / "input" / "a.png").pages
+    any_depth = partial(read, any_depth=True)
+    (asked,) = read_masks(tmp_path / "mask" / "a.png", pages, any_depth)
+    found = cut(pair, store).mask
+    assert np.array_equal(found, asked[:])
+    assert np.array_equal(found, mask[..., 0] > 0)
 
 
 def test_the_store_forgets_what_does_not_fit(tmp_path):

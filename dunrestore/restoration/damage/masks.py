@@ -70,7 +70,7 @@ def _lost(page: Picture, make: Make, path: Path) -> Rows:
     """Where a mask's page (H, W), upright, is nearer to white than to black."""
     if not page.stays_on_disk:
         _refuse_see_through(page.samples, page.encoding, path)
-        return pixels.to_rgb(page).max(axis=2) >= 0.5
+        return pixels.marked(pixels.to_rgb(page))
     rows: Any = page.samples
     lost = make(page.samples.shape[:2], np.bool_)
     height, width = lost.shape
@@ -78,7 +78,7 @@ def _lost(page: Picture, make: Make, path: Path) -> Rows:
     for band in rows.segment_rows() if in_segments else bands(height, width):
         samples = page.samples[band]
         _refuse_see_through(samples, page.encoding, path)
-        lost[band] = pixels.samples_to_rgb(samples, page.encoding).max(axis=2) >= 0.5
+        lost[band] = pixels.marked(pixels.samples_to_rgb(samples, page.encoding))
     orientation = page.metadata.orientation
     return lost if orientation == 1 else TurnedRows(lost, orientation)
 
