@@ -15,8 +15,12 @@ The exit codes are a documented interface (``docs/exit-codes.md``).
 """
 
 import errno
+import logging
 from enum import IntEnum
 from pathlib import Path
+from typing import Self
+
+log = logging.getLogger(__name__)
 
 
 class ExitCode(IntEnum):
@@ -52,6 +56,10 @@ class DunrestoreError(Exception):
         self.path = None if path is None else str(path)
         self.next_step = next_step
         super().__init__(cause)
+
+    def about(self, path: Path | str) -> Self:
+        """The same error, naming a file."""
+        return type(self)(self.cause, path=path, next_step=self.next_step)
 
     def __str__(self) -> str:
         where = "" if self.path is None else f"{self.path}: "
@@ -131,6 +139,32 @@ def file_access_error(error: OSError, path: Path | str) -> FileAccessError:
     cause = (error.strerror or str(error)).lower()
     next_step = _NEXT_STEPS.get(error.errno or 0, "check the disk, then run the command again")
     return FileAccessError(cause, path=path, next_step=next_step)
+
+
+def as_ours(
+    error: Exception, path: Path | str | None = None, written: Path | str | None = None
+) -> DunrestoreError:
+    """Any failure as an error of ours.
+
+    Args:
+        error: what happened.
+        path: the file that was in hand, if there was one.
+        written: the file that the operating system speaks of where it names none.
+    """
+    if isinstance(error, DunrestoreError):
+        return error if path is None or error.path is not None else error.about(path)
+    if isinstance(error, OSError):
+        return file_access_error(error, str(error.filename or written or "file"))
+    if isinstance(error, MemoryError):
+        return MemoryExhaustedError(
+            "out of memory", path=path, next_step="free some memory, or try a smaller --tile"
+        )
+    log.debug("unexpected error", exc_info=error)
+    return DunrestoreError(  # the last resort: our own bugs, as one line
+        f"unexpected error: {type(error).__name__}: {error}",
+        path=path,
+        next_step="please report it, with the output of the same command with -v",
+    )
 
 
 def one_line(error: BaseException) -> str:

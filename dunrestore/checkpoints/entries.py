@@ -144,7 +144,7 @@ def parse_catalogue(text: str, *, where: str, remote: bool) -> tuple[Entry, ...]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"not a catalogue of models: {error}", path=where) from error
     except ModelError as error:
-        raise ModelError(error.cause, path=where, next_step=error.next_step) from error
+        raise error.about(where) from error
     if remote and any(url.startswith("file:") for entry in made for url in entry.urls):
         raise ModelError("a catalogue from the network may not name local files", path=where)
     return made

@@ -1,6 +1,5 @@
 """The command line's entrance, and the one place where errors become lines and exit codes."""
 
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,16 +11,7 @@ from typer.core import TyperGroup
 from dunrestore import __version__
 from dunrestore.cli import bench, compare, console, doctor, models, noise, restore, train, verify
 from dunrestore.cli.interrupts import noting, was_noted
-from dunrestore.errors import (
-    DunrestoreError,
-    ExitCode,
-    FileAccessError,
-    MemoryExhaustedError,
-    file_access_error,
-)
-
-log = logging.getLogger(__name__)
-
+from dunrestore.errors import ExitCode, FileAccessError, as_ours
 
 _BOXES_FROM = {"train": 100}
 """Columns from which on the boxes of a command's help cut no option's name."""
@@ -113,27 +103,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # none escapes as a traceback
         if was_noted():  # in the middle of an import, which made another error of it
             return _report("interrupted", ExitCode.INTERRUPTED)
-        shown = _explained(error)
+        shown = as_ours(error)
         if "--json" in (sys.argv[1:] if arguments is None else arguments):
             with suppress(FileAccessError):  # nobody reads it
                 console.print_json(console.error_as_json(shown))
         return _report(str(shown), shown.exit_code)
     return ExitCode.OK
-
-
-def _explained(error: Exception) -> DunrestoreError:
-    """Any error as one of ours."""
-    if isinstance(error, DunrestoreError):
-        return error
-    if isinstance(error, MemoryError):
-        return MemoryExhaustedError("out of memory", next_step="try a smaller --tile")
-    if isinstance(error, OSError):
-        return file_access_error(error, str(error.filename or "file"))
-    log.debug("unexpected error", exc_info=error)
-    return DunrestoreError(  # the last resort: our own bugs, as one line
-        f"unexpected error: {type(error).__name__}: {error}",
-        next_step="please report it, with the output of the same command with -v",
-    )
 
 
 def _report(message: str, code: int) -> int:

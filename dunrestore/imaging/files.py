@@ -115,7 +115,7 @@ def read(
         with _open(path) as file:
             return _decode(file, path, max_mpixels, large, make, any_depth)
     except InputError as error:
-        raise InputError(error.cause, path=path, next_step=error.next_step) from error
+        raise error.about(path) from error
     except OSError as error:
         raise file_access_error(error, path) from error
 

@@ -236,7 +236,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"not a TOML file: {error}", path=path) from error
     except ConfigError as error:
-        raise ConfigError(error.cause, path=path, next_step=error.next_step) from error
+        raise error.about(path) from error
 
 
 def to_toml(config: TrainConfig) -> str:

@@ -11,12 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from dunrestore.checkpoints.load import Model
-from dunrestore.errors import (
-    DunrestoreError,
-    ExitCode,
-    MemoryExhaustedError,
-    file_access_error,
-)
+from dunrestore.errors import DunrestoreError, ExitCode, as_ours
 from dunrestore.provenance import checksums
 from dunrestore.provenance.manifest import NAME, Manifest
 from dunrestore.provenance.record import Record, options_hash
@@ -287,7 +282,8 @@ class Run:
         return outcome
 
     def _failed(self, one: _InHand, error: Exception) -> Outcome:
-        return Outcome(one.job, one.clock.used, error=_translated(error, one.job))
+        ours = as_ours(error, one.job.source, one.job.target)
+        return Outcome(one.job, one.clock.used, error=ours)
 
     def _name(self, target: Path) -> str:
         if self.folder is None:
@@ -301,29 +297,6 @@ class Run:
     def _note(self, event: str, **values: Any) -> None:
         if self._manifest is not None:
             self._manifest.append(event, **values)
-
-
-def _translated(error: Exception, job: Job) -> DunrestoreError:
-    """Any failure as one of ours, naming the file."""
-    if isinstance(error, DunrestoreError):
-        if error.path is None:
-            return _with_path(error, job.source)
-        return error
-    if isinstance(error, OSError):
-        return file_access_error(error, error.filename or job.target)
-    if isinstance(error, MemoryError):
-        return MemoryExhaustedError(
-            "out of memory", path=job.source, next_step="free some memory, or try a smaller --tile"
-        )
-    return DunrestoreError(
-        f"unexpected error: {type(error).__name__}: {error}",
-        path=job.source,
-        next_step="please report it, with the output of the same command with -v",
-    )
-
-
-def _with_path(error: DunrestoreError, path: Path) -> DunrestoreError:
-    return type(error)(error.cause, path=path, next_step=error.next_step)
 
 
 def exit_code(outcomes: Sequence[Outcome], jobs: int) -> ExitCode:

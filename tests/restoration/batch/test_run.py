@@ -72,6 +72,19 @@ def test_every_event_stands_in_the_manifest(scans, tmp_path, capsys):
     assert "bad.png" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verbose", [False, True])
+def test_where_a_bug_of_ours_is_can_be_reported(scans, tmp_path, monkeypatch, capsys, verbose):
+    def broken(*_):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(run_module, "restore_opened", broken)
+    code = restore(scans / "a.png", tmp_path / "a.png", *["-v"] * verbose)
+    assert code == ExitCode.UNEXPECTED
+    said = capsys.readouterr().err
+    assert f"error: {scans / 'a.png'}: unexpected error: ZeroDivisionError: by zero; please" in said
+    assert ("Traceback" in said and "in broken" in said) == verbose
+
+
 def test_existing_outputs_stop_a_run_before_it_begins(scans, tmp_path, toy, capsys):
     out = tmp_path / "out"
     out.mkdir()
