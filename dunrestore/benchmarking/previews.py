@@ -12,8 +12,7 @@ from dunrestore.benchmarking.cases import Case
 from dunrestore.benchmarking.contestants import Contestant
 from dunrestore.benchmarking.journal import row_key
 from dunrestore.benchmarking.results import Kind
-from dunrestore.errors import file_access_error
-from dunrestore.storage.atomic import write_atomically
+from dunrestore.storage.atomic import make_folder, write_atomically
 
 SIDE = 300
 """Longest side of a preview in pixels."""
@@ -33,10 +32,7 @@ class Previews:
         """Keep previews of the methods of some kinds in ``folder``, which is made."""
         self.folder = folder
         self.kinds = kinds
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise file_access_error(error, folder) from error
+        make_folder(folder)
 
     def path(self, block: str, image: str, what: str, method: str = "") -> Path:
         """Where a preview lies; ``what`` is input, truth, result or error."""

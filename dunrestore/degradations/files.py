@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from dunrestore.degradations.pages import degrade_page
 from dunrestore.degradations.recipes import Recipe
 from dunrestore.degradations.seeds import generator_for
-from dunrestore.errors import file_access_error
 from dunrestore.imaging.files import Written, format_of, losses_in_words, read, write
 from dunrestore.imaging.picture import Document, Encoding, Format, Picture
+from dunrestore.storage.atomic import make_folder
 from dunrestore.storage.hashing import sha256_of
 
 
@@ -81,7 +81,7 @@ def degrade_file(
         degrade_page(page, recipe, generator_for(seed, content, number))
         for number, page in enumerate(document.pages)
     ]
-    _make_folder(target.parent)
+    make_folder(target.parent)
     pages = tuple(page for page, _ in done)
     kind = image_format or format_of(target)
     written = write(replace(document, pages=pages), target, format=kind, overwrite=overwrite)
@@ -98,14 +98,7 @@ def mask_paths(path: Path) -> tuple[Path, Path]:
 
 def _write_mask(masks: list[NDArray[np.bool_]], path: Path, overwrite: bool) -> Path:
     path = mask_paths(path)[len(masks) > 1]
-    _make_folder(path.parent)
+    make_folder(path.parent)
     pages = tuple(Picture(mask[..., None] * np.uint8(255), Encoding("grey")) for mask in masks)
     write(Document(pages, format_of(path) or "png"), path, overwrite=overwrite)
     return path
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise file_access_error(error, folder) from error

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from numpy.typing import DTypeLike
 
-from dunrestore.errors import UsageError, file_access_error
+from dunrestore.errors import UsageError
 from dunrestore.imaging import files
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 from dunrestore.imaging.picture import Document, Format, Picture
 from dunrestore.imaging.rows import Rows, StoredRows, temporary_rows
 from dunrestore.provenance import change_map, premis, record
 from dunrestore.restoration.damage.masks import read_masks
+from dunrestore.storage.atomic import make_folder
 
 IN_MEMORY = 16_000_000
 """Files of more pixels are restored band by band; a pixel takes up to 70 bytes in memory."""
@@ -116,10 +117,7 @@ def open_file(
     size = job.source.stat().st_size
     folder = job.target.parent
     document = read_in_part(job.source, file_options.max_mpixels, folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise file_access_error(error, folder) from error
+    make_folder(folder)
     masks, brightest = None, list[float]()
     if job.mask is not None:
         pages = document.pages[:1] if file_options.first_page else document.pages

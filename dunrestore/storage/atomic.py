@@ -62,11 +62,20 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         FileAccessError: if it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise file_access_error(error, path) from error
+    make_folder(path.parent)
     write_atomically(path, lambda file: file.write(content), overwrite=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it lies in, where there is none.
+
+    Raises:
+        FileAccessError: if that is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise file_access_error(error, folder) from error
 
 
 def write_text(path: Path, text: str) -> None:

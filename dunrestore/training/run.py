@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from dunrestore.datasets.prefetch import prefetched
-from dunrestore.errors import ConfigError, InputError, ModelError, UsageError, file_access_error
+from dunrestore.errors import ConfigError, InputError, ModelError, UsageError
 from dunrestore.models.devices import DTYPES, Precision, choose_device, choose_precision
 from dunrestore.models.facts import facts
+from dunrestore.storage.atomic import make_folder
 from dunrestore.training.config import TrainConfig
 from dunrestore.training.data import RunData, load_data
 from dunrestore.training.distributed import World
@@ -62,7 +63,9 @@ def train(
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True
     trainer = Trainer(config, _network(config), device, dtype, world)
-    _make_folder(folder, world)
+    if world.leads:
+        make_folder(folder)
+    world.wait()
     if state is not None:
         _resume(trainer, state, data, folder)
     told: list[Observer] = []
@@ -122,15 +125,6 @@ def _state(folder: Path, resume: bool) -> State | None:
             next_step="go on with --resume, or choose another --output",
         )
     return None
-
-
-def _make_folder(folder: Path, world: World) -> None:
-    if world.leads:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise file_access_error(error, folder) from error
-    world.wait()
 
 
 def _device(config: TrainConfig, world: World) -> torch.device:
