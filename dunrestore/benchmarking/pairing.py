@@ -33,7 +33,7 @@ def pair_up(pictures: Path, truths: Path, masks: Path | None = None, suffix: str
     Args:
         pictures: a picture, or a folder of them.
         truths: of the same kind.
-        masks: of the same kind, white or non-zero where a picture was damaged; pictures without
+        masks: of the same kind, white where a picture was damaged; pictures without
             one are left out. Their names are those of the truths.
         suffix: what the pictures' names carry after the truth's name, such as ``-restored``.
 

@@ -7,22 +7,19 @@ from numpy.typing import NDArray
 
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels
+from dunrestore.imaging.masks import marked
 
 STRIP = 256
 """Rows that are converted at once."""
 
 
-def read_rgb(path: Path, *, any_depth: bool = False) -> NDArray[np.uint8]:
+def read_rgb(path: Path) -> NDArray[np.uint8]:
     """The first page of a picture: (H, W, 3) RGB, upright, 16-bit samples rounded to 8 bits.
-
-    Args:
-        path: the file.
-        any_depth: as in ``imaging.files.read``.
 
     Raises:
         InputError: if it cannot be read.
     """
-    picture = files.read(path, any_depth=any_depth).pages[0]
+    picture = files.read(path).pages[0]
     rows, columns = picture.samples.shape[:2]
     stored = np.empty((rows, columns, 3), np.uint8)
     for top in range(0, rows, STRIP):  # in floating point only a strip at a time
@@ -32,12 +29,17 @@ def read_rgb(path: Path, *, any_depth: bool = False) -> NDArray[np.uint8]:
 
 
 def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """A mask picture: (H, W), True where it is nearer to white than to black.
+    """A mask picture: (H, W), upright, True where it is marked, by the rule of ``restore --mask``.
 
     Raises:
-        InputError: if it cannot be read, or has not the ``shape`` (H, W).
+        InputError: if it cannot be read, can be seen through, or has not the ``shape`` (H, W).
     """
-    mask = pixels.marked(read_rgb(path, any_depth=True))
+    picture = files.read(path, any_depth=True).pages[0]
+    stored = np.empty(picture.samples.shape[:2], np.bool_)
+    for top in range(0, len(stored), STRIP):
+        strip = slice(top, top + STRIP)
+        stored[strip] = marked(picture.samples[strip], picture.encoding, path)
+    mask = np.ascontiguousarray(pixels.upright(stored, picture.metadata.orientation))
     if mask.shape != shape:
         raise InputError(
             f"the mask has {mask.shape[1]}x{mask.shape[0]} pixels,"

@@ -4,9 +4,10 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,11 @@ from numpy.typing import NDArray
 from dunrestore.datasets.layouts import LeftOut, Listing, Pair
 from dunrestore.errors import DunrestoreError, InputError
 from dunrestore.imaging.files import read
-from dunrestore.imaging.pixels import marked, to_rgb
+from dunrestore.imaging.masks import marked
+from dunrestore.imaging.pixels import to_rgb, upright
 from dunrestore.storage.hashing import sha256_of
+
+T = TypeVar("T", bound=NDArray[Any])
 
 log = logging.getLogger(__name__)
 
@@ -50,45 +54,61 @@ class PictureStore:
     """Decoded pictures, the most recently used ones, up to ``capacity`` bytes; thread-safe.
 
     Pixels are kept as 8 or 16 bits, as they were stored, and handed out as (H, W, 3) views.
+    Masks are kept beside them, as (H, W).
     """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._kept: OrderedDict[Path, NDArray[np.uint8] | NDArray[np.uint16]] = OrderedDict()
+        self._kept: OrderedDict[tuple[Path, object], NDArray[Any]] = OrderedDict()
         self._size = 0
         self._lock = threading.Lock()
 
-    def get(self, path: Path, *, any_depth: bool = False) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    def get(self, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """(H, W, 3) RGB, upright.
-
-        Args:
-            path: the file.
-            any_depth: as in ``imaging.files.read``.
 
         Raises:
             InputError: if the file cannot be read as a picture.
             FileAccessError: if it cannot be opened.
         """
+        return self._decoded(path, _decode)
+
+    def mask(self, path: Path) -> NDArray[np.bool_]:
+        """(H, W), upright, True where a mask is marked, by the rule of ``restore --mask``.
+
+        Raises:
+            InputError: if the file cannot be read as a picture, or can be seen through.
+            FileAccessError: if it cannot be opened.
+        """
+        return self._decoded(path, _decode_mask)
+
+    def _decoded(self, path: Path, decode: Callable[[Path], T]) -> T:
+        key = path, decode
         with self._lock:
-            if path in self._kept:
-                self._kept.move_to_end(path)
-                return self._kept[path]
-        pixels = _decode(path, any_depth)
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return cast(T, self._kept[key])
+        pixels = decode(path)
         with self._lock:
-            if path not in self._kept:
-                self._kept[path] = pixels
+            if key not in self._kept:
+                self._kept[key] = pixels
                 self._size += pixels.nbytes
             while self._size > self._capacity and len(self._kept) > 1:
                 self._size -= self._kept.popitem(last=False)[1].nbytes
         return pixels
 
 
-def _decode(path: Path, any_depth: bool) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    picture = read(path, any_depth=any_depth).pages[0]
+def _decode(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    picture = read(path).pages[0]
     rgb = to_rgb(picture)
     if picture.encoding.maximum > 255:
         return np.rint(rgb * np.float32(65535)).astype(np.uint16)
     return np.rint(rgb * np.float32(255)).astype(np.uint8)
+
+
+def _decode_mask(path: Path) -> NDArray[np.bool_]:
+    picture = read(path, any_depth=True).pages[0]
+    mask = marked(picture.samples, picture.encoding, path)
+    return np.ascontiguousarray(upright(mask, picture.metadata.orientation))
 
 
 def check(listing: Listing, store: PictureStore, *, at_most: float = 0.1) -> list[Checked]:
@@ -136,11 +156,8 @@ def sift(listing: Listing, store: PictureStore) -> tuple[list[Checked], list[Lef
 
 def _common_size(pair: Pair, store: PictureStore) -> tuple[int, int]:
     height, width = store.get(pair.target).shape[:2]
-    for path in (pair.input, pair.mask):
-        if path is None:
-            continue
-        other = store.get(path, any_depth=path == pair.mask).shape
-        if other[:2] != (height, width):
+    for path, stored in ((pair.input, store.get), (pair.mask, store.mask)):
+        if path is not None and (other := stored(path).shape)[:2] != (height, width):
             raise InputError(
                 f"is {other[1]} x {other[0]} pixels, its clean picture {width} x {height}",
                 path=path,
@@ -162,7 +179,7 @@ def cut(checked: Checked, store: PictureStore, window: tuple[slice, slice] | Non
         return Sample(target, target, np.zeros(target.shape[:2], dtype=bool))
     damaged = to_float(store.get(pair.input)[at])
     if pair.mask is not None:
-        mask = marked(store.get(pair.mask, any_depth=True)[at])
+        mask = store.mask(pair.mask)[at]
     else:
         mask = np.abs(damaged - target).max(axis=2) > DIFFERENT
     return Sample(damaged, target, mask)

@@ -37,3 +37,14 @@ def test_masks_are_what_is_nearer_to_white(tmp_path):
     assert read_mask(tmp_path / "bits.png", (1, 4)).tolist() == [[False, False, True, True]]
     with pytest.raises(InputError, match="1 bits"):
         read_rgb(tmp_path / "bits.png")
+
+
+def test_a_mask_that_can_be_seen_through_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "STRIP", 2)
+    layer = np.full((6, 4, 4), 255, np.uint8)
+    Image.fromarray(layer).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", (6, 4)).all()
+    layer[5, 1, 3] = 0
+    Image.fromarray(layer).save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match=r"mask\.png: the mask has transparent pixels"):
+        read_mask(tmp_path / "mask.png", (6, 4))

@@ -171,6 +171,16 @@ def test_a_mask_adds_the_parts(folders, tmp_path, capsys):
     assert "the mask has 30x9 pixels" in capsys.readouterr().err
 
 
+def test_a_mask_that_can_be_seen_through_is_refused(folders, tmp_path, capsys):
+    restored, truth = folders
+    Image.new("RGBA", (30, 24), (255, 255, 255, 0)).save(tmp_path / "m.png")
+    two = restored / "a-restored.tif", truth / "a.png"
+    assert compared(*two, "--mask", tmp_path / "m.png") == 3
+    (failed,), err = lines(capsys)
+    assert failed["cause"] == "the mask has transparent pixels, which are neither white nor black"
+    assert "flatten it onto black" in err
+
+
 def test_pictures_without_a_mask_are_named_and_left_out(folders, tmp_path, capsys):
     restored, truth = folders
     mask = np.zeros((24, 30), dtype=np.uint8)

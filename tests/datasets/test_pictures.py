@@ -86,6 +86,21 @@ def test_masks_are_read_as_restore_reads_them(tmp_path, kind):
     assert np.array_equal(found, mask[..., 0] > 0)
 
 
+@pytest.fixture
+def pair(tmp_path):
+    """A folder of one pair with an empty folder of masks; 20 x 30 pixels."""
+    for name in ("target", "input", "mask"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (30, 20)).save(tmp_path / name / "a.png")
+    return tmp_path
+
+
+def test_a_mask_that_can_be_seen_through_is_no_mask(pair):
+    Image.new("RGBA", (30, 20), (255, 255, 255, 0)).save(pair / "mask" / "a.png")
+    with pytest.raises(InputError, match=r"mask.a\.png: the mask has transparent pixels"):
+        checked(pair)
+
+
 def test_the_store_forgets_what_does_not_fit(tmp_path):
     clean_folder(tmp_path, 3)
     paths = sorted(tmp_path.iterdir())

@@ -9,7 +9,8 @@ import numpy as np
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels
 from dunrestore.imaging.formats.segments import SegmentRows
-from dunrestore.imaging.picture import Document, Encoding, Picture, Samples
+from dunrestore.imaging.masks import marked
+from dunrestore.imaging.picture import Document, Picture
 from dunrestore.imaging.rows import Make, Rows, TurnedRows, bands
 
 
@@ -69,31 +70,13 @@ def lost_share(mask: Rows) -> float:
 def _lost(page: Picture, make: Make, path: Path) -> Rows:
     """Where a mask's page (H, W), upright, is nearer to white than to black."""
     if not page.stays_on_disk:
-        _refuse_see_through(page.samples, page.encoding, path)
-        return pixels.marked(pixels.to_rgb(page))
+        lost = marked(page.samples, page.encoding, path)
+        return pixels.upright(lost, page.metadata.orientation)
     rows: Any = page.samples
     lost = make(page.samples.shape[:2], np.bool_)
     height, width = lost.shape
     in_segments = isinstance(rows, SegmentRows) and rows.once
     for band in rows.segment_rows() if in_segments else bands(height, width):
-        samples = page.samples[band]
-        _refuse_see_through(samples, page.encoding, path)
-        lost[band] = pixels.marked(pixels.samples_to_rgb(samples, page.encoding))
+        lost[band] = marked(page.samples[band], page.encoding, path)
     orientation = page.metadata.orientation
     return lost if orientation == 1 else TurnedRows(lost, orientation)
-
-
-def _refuse_see_through(samples: Samples, encoding: Encoding, path: Path) -> None:
-    """Refuse a mask on a layer that can be seen through, whose colours there nobody chose."""
-    if encoding.palette is not None:
-        clear = ~encoding.palette.opaque[samples[..., 0]]
-    elif encoding.extra and encoding.alpha:
-        clear = samples[..., encoding.channels] < encoding.maximum
-    else:
-        clear = pixels.hidden_samples(samples, encoding)
-    if clear.any():
-        raise InputError(
-            "the mask has transparent pixels, which are neither white nor black",
-            path=path,
-            next_step="flatten it onto black, so that nothing but the losses is white",
-        )
