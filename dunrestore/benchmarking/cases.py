@@ -56,6 +56,7 @@ class Case:
         damaged: (H, W, 3) RGB.
         mask: (H, W), True where the picture is damaged; None if that is not known.
         noisy: whether noise or JPEG went over the damage, so that losses have no single colour.
+        to_be_filled: whether pictures of this kind have losses, this one or another.
     """
 
     image: str
@@ -63,6 +64,7 @@ class Case:
     damaged: Pixels
     mask: NDArray[np.bool_] | None
     noisy: bool = False
+    to_be_filled: bool = True
 
     @cached_property
     def digest(self) -> str:
@@ -100,12 +102,14 @@ def make_case(source: Source, block: Block, protocol: Protocol) -> Case:
     recipe = recipe_of(block, protocol)
     rng = generator_for(protocol.seed, name)
     damaged, added = degrade_samples(given, recipe, rng)
+    to_be_filled = bool(recipe.damages) or source.input is not None
     if recipe.damages or source.input is None:
         mask = added if mask is None else mask | added
     suffix = "" if source.input is None else source.input.suffix.lower()
     from_jpeg = suffix in (".jpg", ".jpeg", ".jpe")
     noisy = from_jpeg or recipe.gaussian[1] > 0 or recipe.jpeg is not None
-    return Case(source.name, truth, np.asarray(damaged, dtype=np.uint8), mask, noisy)
+    damaged = np.asarray(damaged, dtype=np.uint8)
+    return Case(source.name, truth, damaged, mask, noisy, to_be_filled)
 
 
 def recipe_of(block: Block, protocol: Protocol) -> Recipe:

@@ -32,8 +32,12 @@ class Contestant:
     needs_mask: bool = field(default=False)
 
     def takes_part(self, case: Case) -> bool:
-        """Whether it can do anything with this picture."""
-        return not self.needs_mask or (case.mask is not None and bool(case.mask.any()))
+        """Whether it can do anything with pictures of this kind.
+
+        Where some of them are damaged and others are not, it gets both: else its averages would be
+        over other pictures than those of the rest.
+        """
+        return not self.needs_mask or (case.mask is not None and case.to_be_filled)
 
 
 def damaged_input() -> Contestant:

@@ -172,10 +172,8 @@ def _report(outcome: "Outcome", output: Path | None, *, as_json: bool, quiet: bo
 
     for line in outcome.results.left_out:
         console.say(console.one_line(f"left out: {line}"))
-    for row in outcome.results.rows:
-        if row.error is not None:
-            shown = console.one_line(f"{row.image}, {row.block}, {row.method}: {row.error}")
-            console.say(f"error: {shown}")
+    for line in _failures(outcome):
+        console.say(console.one_line(f"error: {line}"))
     if as_json:
         console.print_json(as_dict(outcome.results, outcome.findings))
     else:
@@ -186,6 +184,23 @@ def _report(outcome: "Outcome", output: Path | None, *, as_json: bool, quiet: bo
         if output is not None:
             console.say(f"written to {output}: {output / 'report.html'}")
     raise typer.Exit(ExitCode.OK if outcome.complete else ExitCode.PARTIAL)
+
+
+def _failures(outcome: "Outcome") -> list[str]:
+    """A line for each failure; one alone for a picture that nobody could be given."""
+    results = outcome.results
+    rows = [row for row in results.rows if row.error is not None]
+    failed: dict[tuple[str, str | None], set[str]] = {}
+    for row in rows:
+        failed.setdefault((row.image, row.error), set()).add(row.method)
+    everybody = {method.name for method in results.methods}
+    lines = (
+        f"{row.error}"
+        if failed[row.image, row.error] == everybody
+        else f"{row.image}, {row.block}, {row.method}: {row.error}"
+        for row in rows
+    )
+    return list(dict.fromkeys(lines))
 
 
 def _show(outcome: "Outcome") -> None:

@@ -276,10 +276,32 @@ def test_pairs_are_matched_by_name_and_the_odd_ones_are_named(clean, models, tmp
     ]
     assert "壁画 0.png: has no damaged picture of that name" in said
     assert "壁画 6.png: has no clean picture of that name" in said
-    assert "9x9 pixels, but its truth has 52x44" in said
+    assert said.count("9x9 pixels, but its truth has 52x44") == 1
     good = [row for row in results["rows"] if row["image"] == "壁画 1"]
     assert {row["values"]["psnr"] for row in good if row["method"] == "damaged input"} == {100}
     assert {row["values"]["kept"] for row in good} == {100}
+
+
+def test_everybody_is_averaged_over_the_same_pictures(clean, models, tmp_path, capsys):
+    """A pair without damage counts for those who are given the mask, too."""
+    pairs = tmp_path / "pairs"
+    shutil.copytree(clean, pairs / "target")
+    shutil.copytree(clean, pairs / "input")
+    (pairs / "mask").mkdir()
+    for path in sorted((pairs / "input").iterdir()):
+        mask = Image.new("L", (52, 44))
+        if "0" not in path.name:
+            mask.paste(255, (9, 9, 20, 20))
+            damaged = Image.open(path)
+            damaged.paste((255, 255, 255), (9, 9, 20, 20))
+            damaged.save(path)
+        mask.save(pairs / "mask" / path.name)
+    assert bench(pairs, "-m", models[0], "--json") == 0
+    (block,) = json.loads(capsys.readouterr().out)["blocks"]
+    oracle = next(name for name in block["summary"] if name.startswith("true mask"))
+    counts = {name: found["psnr"]["count"] for name, found in block["summary"].items()}
+    assert set(counts.values()) == {7}
+    assert counts[oracle] == 7
 
 
 @pytest.mark.parametrize(
