@@ -87,6 +87,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the command line without the program's name; ``sys.argv`` if None.
     """
+    console.take_any_text()
     try:
         with noting():
             app(args=arguments, prog_name="dunrestore")

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -104,6 +105,12 @@ def _refuse_log(path: Path) -> None:
         raise UsageError(cause, path=path, next_step="name another file for --log-file")
 
 
+def take_any_text() -> None:
+    """Let standard output write as an escape what its encoding has no letter for."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def say(message: str) -> None:
     """One line for the user on stderr, printed as it is (no markup)."""
     messages.print(message, markup=False)
@@ -133,8 +140,8 @@ def print_json(value: Any) -> None:
     """
     line = json.dumps(value, ensure_ascii=False)
     try:
-        line.encode("utf-8")
-    except UnicodeEncodeError:  # file names may be bytes that are no text
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # file names may be bytes that are no text, stdout may be ASCII
         line = json.dumps(value)
     try:
         sys.stdout.write(line + "\n")

@@ -1,9 +1,18 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+import dunrestore
 from dunrestore.cli import console
 from dunrestore.cli.app import run
 from dunrestore.errors import ExitCode
 from tests.restoration.batches import everything, make_scans, restore, use_toy
+
+ROOT = str(Path(dunrestore.__file__).parent.parent)
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +52,22 @@ def test_a_log_is_gone_on_with(scans, tmp_path):
     for times in (1, 2):
         assert restore(scans, tmp_path / "out", "--overwrite", "--log-file", log) == ExitCode.OK
         assert log.read_text().count("b.bmp: pictures of this kind are not read") == times
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_output_that_is_not_utf_8_gets_escapes(tmp_path, encoding):
+    """A pipe on Windows, a C locale: no letter ends a batch that has begun."""
+    make_scans(tmp_path, ["壁画.png"])
+
+    def output(*arguments):
+        command = [sys.executable, "-m", "dunrestore", *arguments]
+        settings = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": ROOT}
+        done = subprocess.run(command, capture_output=True, check=False, cwd=tmp_path, env=settings)
+        assert done.returncode == ExitCode.OK, done.stderr
+        return done.stdout.decode(encoding)
+
+    said = output("noise", "壁画.png", "-o", "b.png", "--gaussian", "3", "--json")
+    assert json.loads(said)["input"] == "壁画.png"
+    table = output("compare", "b.png", "壁画.png", "--no-lpips")
+    assert "\\u58c1\\u753b" in table
+    assert "PSNR" in table
