@@ -49,6 +49,7 @@ def pull(
         raise _no_plain_download(entry)
     here = _whole(store, name)
     if here is not None and not accept_changed:
+        _refuse_outdated(entry, status.record)
         return here
     if offline:
         raise ModelError(
@@ -62,6 +63,18 @@ def pull(
     found = store.find(name)
     assert found is not None, "it was put there just now"
     return found
+
+
+def _refuse_outdated(entry: Entry, record: Record | None) -> None:
+    """Refuse to take what was downloaded for what a catalogue by now means by its name."""
+    if record is None or record.origin != "download" or record.sha256.startswith(entry.sha256):
+        return
+    raise ModelError(
+        f"the catalogue now names another file: its SHA-256 is {entry.sha256[:16]}..., that of"
+        f" the one here {record.sha256[:16]}...",
+        path=entry.name,
+        next_step=f"`dunrestore models pull {entry.name} --accept-changed` replaces it",
+    )
 
 
 def _no_plain_download(entry: Entry) -> ModelError:
@@ -85,6 +98,13 @@ def _whole(store: Store, name: str) -> Located | None:
 def _fetch(store: Store, entry: Entry, accept_changed: bool, progress: Progress | None) -> None:
     folder = store.folder / entry.name
     record = store.status(entry.name).record
+    if entry.architecture not in (*ARCHITECTURES, "alexnet"):
+        raise ModelError(
+            f"the catalogue says that it is of the architecture {entry.architecture!r}, which"
+            " there is not",
+            path=entry.name,
+            next_step=f"known: {', '.join(ARCHITECTURES)}",
+        )
     pinned = record.sha256 if record and record.origin == "download" and not accept_changed else ""
 
     def verify(part: Path) -> None:

@@ -29,6 +29,34 @@ def test_what_is_here_is_not_fetched_again(shop, page, assert_whole):
     assert len(page.asked) == 1
 
 
+def test_another_file_in_the_catalogue_is_no_reason_to_go_on_with_the_old_one(
+    shop, site, page, assert_whole
+):
+    assert_whole(shop.pull())
+    old = shop.final.read_bytes()
+    other = old[:-4] + bytes(4)
+    site.pages["/new.safetensors"] = Page(other)
+    shop.offer(
+        sha256=hashlib.sha256(other).hexdigest(),
+        urls=[f"{site.url}/new.safetensors"],
+    )
+    refused = shop.pull()
+    assert refused.code == 8
+    assert "m: the catalogue now names another file" in refused.err
+    assert "--accept-changed` replaces it" in refused.err
+    assert shop.final.read_bytes() == old
+    assert shop.pull("--accept-changed").code == 0
+    assert shop.final.read_bytes() == other
+    assert shop.pull().code == 0
+
+
+def test_an_architecture_that_there_is_not_is_refused_before_anything_is_fetched(
+    shop, page, assert_refused
+):
+    shop.offer(architecture="hinnet")
+    assert_refused(shop.pull(), "of the architecture 'hinnet', which there is not")
+
+
 @pytest.mark.parametrize("cut", [0, 1, 500, 40_000, 70_001, -1])
 def test_a_connection_cut_at_any_byte_is_continued(shop, page, assert_whole, cut, model_bytes):
     page.cuts = (cut % len(model_bytes), None)
