@@ -14,6 +14,9 @@ from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import restored_picture
 from dunrestore.restoration.picture import restore_picture, restoring_network
 
+_LEEWAY = 0.1
+"""How far beyond [0, 1] floats may lie: a filter overshoots, another scale goes farther."""
+
 _MAXIMUM = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
 
@@ -39,11 +42,13 @@ def restore(
         stored (H, W, C). What was not damaged keeps its samples, alpha always does.
 
     Raises:
-        InputError: an array of another shape or dtype, or an unreadable file; a mask of another
-            shape, or not of bool.
+        InputError: an array of another shape, dtype or scale, or an unreadable file; a mask of
+            another shape, not of bool, or that marks the whole picture.
         UsageError: a mask for a model that takes none.
         DunrestoreError: see ``dunrestore.errors``.
     """
+    if mask is not None and mask.dtype == np.bool_ and mask.all():
+        raise InputError("the mask leaves nothing to restore from")
     loaded = model if isinstance(model, Model) else load(model)
     options = options or RestoreOptions()
     if isinstance(picture, str | Path):
@@ -75,6 +80,12 @@ def _restore_floats(
     mask: NDArray[np.bool_] | None,
 ) -> NDArray[np.floating[Any]]:
     colours = 3 if samples.shape[2] >= 3 else 1
+    low, high = samples.min(), samples.max()  # not a number if one sample is not
+    if not (low >= -_LEEWAY and high <= 1 + _LEEWAY):
+        raise InputError(
+            f"floats from {low:g} to {high:g} are not in [0, 1]",
+            next_step="divide them by their white, such as picture / 255",
+        )
     rgb = np.ascontiguousarray(np.broadcast_to(samples[..., :colours], (*samples.shape[:2], 3)))
     network = restoring_network(model)
     hidden = None if samples.shape[2] % 2 else samples[..., -1] == 0

@@ -210,6 +210,8 @@ def test_arrays_take_a_mask_too(scan, guided, hinet):
     assert np.abs(floats * 255 - 128).max() <= 1
     with pytest.raises(InputError, match="a mask of shape"):
         dunrestore.restore(wall, model, mask=mask[1:])
+    with pytest.raises(InputError, match="the mask leaves nothing to restore from"):
+        dunrestore.restore(wall, model, mask=np.ones_like(mask))
     with pytest.raises(UsageError, match="takes no mask"):
         dunrestore.restore(wall, dunrestore.load(hinet), mask=mask)
 

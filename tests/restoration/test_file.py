@@ -216,3 +216,12 @@ def test_an_upscaler_does_not_restore():
     upscaler = Model("edsr", "edsr", EDSR(EDSRConfig(1, 4)), {}, "0" * 64, Path("edsr"))
     with pytest.raises(ModelError, match="does not restore"):
         restore(np.zeros((8, 8, 3)), upscaler, OPTIONS)
+
+
+@pytest.mark.parametrize("scale", [255, np.nan, -1])
+def test_floats_of_another_scale_are_refused(scale):
+    picture = np.linspace(0, 1, 40 * 56 * 3, dtype=np.float32).reshape(40, 56, 3)
+    with pytest.raises(InputError, match=r"are not in \[0, 1\]; divide them by their white"):
+        restore(picture * np.float32(scale), toy_model(), OPTIONS)
+    overshot = picture * 1.1 - 0.05
+    assert restore(overshot, toy_model(), OPTIONS).shape == picture.shape
