@@ -62,5 +62,5 @@ def _as_line(figures: Figures) -> str:
     inside = "" if figures.psnr_inside is None else f", {figures.psnr_inside:.2f} dB inside"
     return (
         f"PSNR {figures.psnr:.2f} dB{inside} (damaged {figures.psnr_input:.2f}),"
-        f" SSIM {figures.ssim:.4f}, {figures.pictures} pictures"
+        f" SSIM {figures.ssim:.4f}, {figures.pictures} picture{'s' * (figures.pictures != 1)}"
     )

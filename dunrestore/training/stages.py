@@ -1,5 +1,6 @@
 """The stages of training: which network, which part of it learns, which pictures are compared."""
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +18,8 @@ from dunrestore.models.guided import Guided
 from dunrestore.models.hinet import HINetConfig
 from dunrestore.models.normalisation import set_window
 from dunrestore.training.config import TrainConfig
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,12 @@ def make_network(config: TrainConfig) -> nn.Module:
         if part not in dict(network.named_children()) or part not in _FREEZABLE:
             raise ConfigError(f"{config.stage} has no part {part!r} that could be frozen")
         network.get_submodule(part).requires_grad_(False)
+        if not any(_gives(model, stage.architecture, part) for model in models):
+            log.warning(
+                "%s does not learn and starts from no model: its weights stay random; name one with"
+                " --init",
+                part,
+            )
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise ConfigError("with all its parts frozen nothing is left to learn")
     set_window(network, config.window or None)
@@ -167,9 +176,19 @@ def _car(config: TrainConfig) -> CARConfig:
     )
 
 
-def _take_over(network: nn.Module, architecture: str, model: Model) -> None:
+def _prefixes(model: Model, architecture: str) -> dict[str, str] | None:
+    """Which of a model's weights go where; None if a network cannot start from it."""
     same = {"": ""} if model.architecture == architecture else None
-    prefixes = same or _PARTS.get((model.architecture, architecture))
+    return same or _PARTS.get((model.architecture, architecture))
+
+
+def _gives(model: Model, architecture: str, part: str) -> bool:
+    places = (_prefixes(model, architecture) or {}).values()
+    return any(place in ("", f"{part}.") for place in places)
+
+
+def _take_over(network: nn.Module, architecture: str, model: Model) -> None:
+    prefixes = _prefixes(model, architecture)
     if prefixes is None:
         raise ModelError(
             f"is a {ARCHITECTURES[model.architecture].title};"

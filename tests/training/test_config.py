@@ -64,6 +64,7 @@ def test_every_field_says_what_it_is():
         ({"edsr_features": 0}, "edsr_features must be at least 1"),
         ({"overlap": 128}, "overlap must be below"),
         ({"coverage_min": 50.0}, "coverage must lie between 0 and 1"),
+        ({"coverage_min": 30.0, "coverage_max": 10.0}, "not above coverage_max: here 30 and 10"),
         ({"gaussian": 300.0}, "gaussian must lie"),
         ({"jpeg": 0}, "jpeg quality"),
     ],

@@ -47,6 +47,19 @@ def test_statistics_may_be_local_while_training_too(tmp_path):
                if isinstance(m, InstanceNorm))  # fmt: skip
 
 
+def test_a_frozen_part_with_random_weights_is_warned_of(tmp_path, caplog):
+    hinet, car = (saved(tmp_path, stage) for stage in ("hinet-db", "car"))
+    for init in ((), (hinet,)):
+        caplog.clear()
+        made(tmp_path, "arin", init=init)
+        assert "car does not learn and starts from no model" in caplog.text
+    caplog.clear()
+    arin = saved(tmp_path, "arin", init=(car, hinet))
+    made(tmp_path, "arin", init=(arin,))
+    made(tmp_path, "arin-joint")
+    assert caplog.text == ""
+
+
 def test_only_hinet_learns_in_arin_and_both_do_jointly(tmp_path):
     staged = made(tmp_path, "arin")
     assert not any(p.requires_grad for p in staged.car.parameters())
