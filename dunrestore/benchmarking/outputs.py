@@ -26,7 +26,7 @@ def write(
     write_text(folder / "results.json", plain(as_dict(results, findings)))
     write_text(folder / "results.csv", _csv(results))
     write_text(folder / "table.md", _markdown(results, findings))
-    write_text(folder / "table.tex", _latex(findings))
+    write_text(folder / "table.tex", _latex(results, findings))
     write_text(folder / "report.html", render(build_page(results, findings, previews, folder)))
 
 
@@ -45,7 +45,7 @@ def _csv(results: Results) -> str:
 def _markdown(results: Results, findings: Sequence[Findings]) -> str:
     parts = [f"# Benchmark of {results.data}", ""]
     parts += [f"{note}\n" for note in results.notes]
-    parts.append(f"{len(results.images)} pictures. {tables.LEGEND}\n")
+    parts.append(f"{tables.legend(len(results.images))}\n")
     if (side_by_side := tables.noise(findings)) is not None:
         parts.append(markdown(side_by_side))
     for found in findings:
@@ -61,8 +61,8 @@ def _markdown(results: Results, findings: Sequence[Findings]) -> str:
     return "\n".join(parts)
 
 
-def _latex(findings: Sequence[Findings]) -> str:
-    parts = ["% needs \\usepackage{booktabs}\n"]
+def _latex(results: Results, findings: Sequence[Findings]) -> str:
+    parts = ["% needs \\usepackage{booktabs}", f"% {tables.legend(len(results.images))}\n"]
     parts += [latex(tables.quality(found, tables.PAPER)) for found in findings]
     if (side_by_side := tables.noise(findings)) is not None:
         parts.append(latex(side_by_side))

@@ -26,7 +26,7 @@ def build_page(
         title=f"Benchmark of {results.data}",
         facts=_facts(results),
         notes=results.notes,
-        legend=tables.LEGEND,
+        legend=tables.legend(len(results.images)),
         overview=[_page_table(table) for table in overview if table is not None],
         plots=_plots(results, findings),
         sections=[_section(results, found, previews, sources) for found in findings],

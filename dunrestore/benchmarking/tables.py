@@ -49,8 +49,14 @@ class Table:
 LEGEND = (
     "Bold: the best blind method and those that the 95 % paired bootstrap interval does not tell"
     " apart from it. * oracle: given the true mask. in, out: inside and outside the damage."
-    " kept: share of the undamaged pixels that are exactly the input's."
+    " kept: share of the undamaged pixels that are exactly the input's. exact: equal to the truth,"
+    " which counts as 100 dB in averages."
 )
+
+
+def legend(pictures: int) -> str:
+    """What the tables rest on, and how they are read."""
+    return f"{pictures} picture{'s' * (pictures != 1)}. {LEGEND}"
 
 
 def method_title(method: Method) -> str:

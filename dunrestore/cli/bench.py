@@ -217,4 +217,4 @@ def _show(outcome: "Outcome") -> None:
     if (speed := tables.speed(outcome.results.speed)) is not None:
         show(speed)
     show(tables.published()[0])
-    console.data.print(tables.LEGEND, markup=False)
+    console.data.print(tables.legend(len(outcome.results.images)), markup=False)

@@ -99,6 +99,8 @@ def test_the_protocol_from_beginning_to_end(clean, models, tmp_path, capsys):
         "true mask + Telea *",
         "ARIN",
         "no difference",
+        "7 pictures. Bold: ",
+        "which counts as 100 dB",
     ):
         assert expected in shown
 
@@ -138,6 +140,7 @@ def test_the_protocol_from_beginning_to_end(clean, models, tmp_path, capsys):
     latex = (out / "table.tex").read_text(encoding="utf-8")
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 6
     assert "true mask + Telea $^{*}$ & " in latex
+    assert "\n% 7 pictures. Bold: " in latex
 
     page = Page((out / "report.html").read_text(encoding="utf-8"))
     assert len(page.images) == 3 * 7 * 2 * 4
