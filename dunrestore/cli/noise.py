@@ -261,10 +261,18 @@ def _refuse_masks_in_place(jobs: "Sequence[Job]", masks: "Sequence[Path | None]"
 
 
 def _mask_paths(jobs: "Sequence[Job]", output: Path, mask_output: Path | None) -> list[Path | None]:
+    from dunrestore.imaging.files import IMAGE_SUFFIXES  # imports numpy
+
     if mask_output is None:
         return [None] * len(jobs)
     if len(jobs) == 1 and mask_output.suffix.lower() in (".png", ".tif", ".tiff"):
         return [mask_output]
+    if mask_output.suffix.lower() in IMAGE_SUFFIXES and not mask_output.is_dir():
+        raise UsageError(
+            "a mask of this name cannot be written",
+            path=mask_output,
+            next_step="end it in .png or .tif for one picture, name a folder for several",
+        )
     if mask_output.resolve() == output.resolve():
         raise UsageError(
             "masks and pictures would lie in one folder", next_step="choose another --mask-output"

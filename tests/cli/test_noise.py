@@ -207,6 +207,18 @@ def test_masks_replace_no_inputs_in_their_folder_and_no_output(mural, tmp_path, 
     assert everything(tmp_path) == before
 
 
+@pytest.mark.parametrize(("pictures", "name"), [(1, "mask.jpg"), (2, "mask.png")])
+def test_no_folder_of_masks_is_called_like_a_picture(mural, tmp_path, capsys, pictures, name):
+    Image.fromarray(MURAL[::-1]).save(tmp_path / "other.png")
+    before = everything(tmp_path)
+    sources = (mural, tmp_path / "other.png")[:pictures]
+    code = noise(*sources, "-o", tmp_path / "out", "--damage", "flakes",
+                 "--mask-output", tmp_path / name)  # fmt: skip
+    assert code == 2
+    assert f"{name}: a mask of this name cannot be written" in capsys.readouterr().err
+    assert everything(tmp_path) == before
+
+
 def test_pictures_that_differ_in_their_format_alone_share_no_mask(mural, tmp_path, capsys):
     tifffile.imwrite(tmp_path / "wall.tif", MURAL)
     code = noise(mural, tmp_path / "wall.tif", "-o", tmp_path / "out", "--damage", "flakes",
