@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dunrestore.benchmarking.protocol import Block, Protocol, amounts_of
-from dunrestore.benchmarking.reading import read_mask, read_rgb
+from dunrestore.benchmarking.reading import read_kind, read_mask
 from dunrestore.datasets.charts import lay_charts
 from dunrestore.degradations.recipes import (
     KINDS,
@@ -57,6 +57,7 @@ class Case:
         mask: (H, W), True where the picture is damaged; None if that is not known.
         noisy: whether noise or JPEG went over the damage, so that losses have no single colour.
         to_be_filled: whether pictures of this kind have losses, this one or another.
+        grey: whether it is a grey picture, which stays grey when it is restored.
     """
 
     image: str
@@ -65,12 +66,13 @@ class Case:
     mask: NDArray[np.bool_] | None
     noisy: bool = False
     to_be_filled: bool = True
+    grey: bool = False
 
     @cached_property
     def digest(self) -> str:
-        """Changes with any pixel of the three."""
+        """Changes with any pixel of the three, and with their kind."""
         parts = (self.truth, self.damaged, self.mask)
-        hashed = hashlib.sha256()
+        hashed = hashlib.sha256(b"grey" if self.grey else b"")
         for part in parts:
             hashed.update(b"" if part is None else np.ascontiguousarray(part).tobytes())
         return hashed.hexdigest()
@@ -86,12 +88,12 @@ def make_case(source: Source, block: Block, protocol: Protocol) -> Case:
         InputError: if a file cannot be read, or the sizes of a pair differ.
     """
     name = unicodedata.normalize("NFC", source.name)
-    truth = read_rgb(source.truth)
+    truth, grey = read_kind(source.truth)
     if block.charts:
         clean = truth.astype(np.float32) / np.float32(255)
         laid = lay_charts(clean, generator_for(protocol.seed, name, "charts"))
         truth = np.rint(laid * 255).astype(np.uint8)
-    given = truth if source.input is None else read_rgb(source.input)
+    given, grey = (truth, grey) if source.input is None else read_kind(source.input)
     if given.shape != truth.shape:
         raise InputError(
             f"{given.shape[1]}x{given.shape[0]} pixels, but its truth has"
@@ -109,7 +111,8 @@ def make_case(source: Source, block: Block, protocol: Protocol) -> Case:
     from_jpeg = suffix in (".jpg", ".jpeg", ".jpe")
     noisy = from_jpeg or recipe.gaussian[1] > 0 or recipe.jpeg is not None
     damaged = np.asarray(damaged, dtype=np.uint8)
-    return Case(source.name, truth, damaged, mask, noisy, to_be_filled)
+    grey = grey and bool((damaged == damaged[..., :1]).all())  # a coloured fill makes it none
+    return Case(source.name, truth, damaged, mask, noisy, to_be_filled, grey)
 
 
 def recipe_of(block: Block, protocol: Protocol) -> Recipe:

@@ -96,6 +96,8 @@ def from_model(model: Model, options: RestoreOptions, *, raw: bool = False) -> C
         rgb = case.damaged.astype(np.float32) / np.float32(255)
         found = restore_picture(rgb, network, options)
         change = found.proposal.change
+        if case.grey:
+            change = np.broadcast_to(change.mean(axis=2, keepdims=True), change.shape)
         weights = [found.weight, np.ones_like(found.weight)][: len(methods)]
         pictures = (add_to_samples(case.damaged, change, weight, encoding) for weight in weights)
         return tuple(np.asarray(picture, dtype=np.uint8) for picture in pictures)

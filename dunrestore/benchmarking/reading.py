@@ -19,13 +19,23 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: if it cannot be read.
     """
+    return read_kind(path)[0]
+
+
+def read_kind(path: Path) -> tuple[NDArray[np.uint8], bool]:
+    """The same, and whether the file is a grey one.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
     picture = files.read(path).pages[0]
     rows, columns = picture.samples.shape[:2]
     stored = np.empty((rows, columns, 3), np.uint8)
     for top in range(0, rows, STRIP):  # in floating point only a strip at a time
         strip = pixels.samples_to_rgb(picture.samples[top : top + STRIP], picture.encoding)
         stored[top : top + STRIP] = np.rint(strip * 255)
-    return np.ascontiguousarray(pixels.upright(stored, picture.metadata.orientation))
+    grey = picture.encoding.palette is None and picture.encoding.channels == 1
+    return np.ascontiguousarray(pixels.upright(stored, picture.metadata.orientation)), grey
 
 
 def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -307,6 +307,37 @@ def test_everybody_is_averaged_over_the_same_pictures(clean, models, tmp_path, c
     assert counts[oracle] == 7
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_grey_and_coloured_pictures_are_measured_as_restore_writes_them(
+    clean, tmp_path, capsys, mode
+):
+    pairs = tmp_path / "pairs"
+    for folder in ("input", "target"):
+        (pairs / folder).mkdir(parents=True)
+        for path in sorted(clean.iterdir())[:2]:
+            picture = Image.open(path).convert(mode)
+            if folder == "input":
+                picture.paste("white", (9, 9, 20, 20))
+            picture.save(pairs / folder / path.name)
+    assert bench(pairs, "-m", "hinet-db", "--baselines", "none", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    settings = ("--precision", "fp32", "--tile", "1056", "--quiet")
+    restored = tmp_path / "restored"
+    assert (
+        run(["restore", str(pairs / "input"), "-o", str(restored), "-m", "hinet-db", *settings])
+        == 0
+    )
+    capsys.readouterr()
+    assert run(["compare", str(restored), str(pairs / "target"), "--no-lpips", "--json"]) == 0
+    written = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    measured = {row["image"]: row["values"] for row in rows if row["method"] == "hinet-db"}
+    assert len(measured) == len(written) == 2
+    for one in written:
+        values = measured[one["picture"]]
+        for key in ("psnr", "ssim", "ciede2000", "ciede2000_p95"):
+            assert values[key] == pytest.approx(one[key], rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
