@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dunrestore.errors import InputError
 from dunrestore.imaging import files, pixels
-from dunrestore.imaging.masks import marked
+from dunrestore.imaging.masks import marks
 
 STRIP = 256
 """Rows that are converted at once."""
@@ -42,14 +42,10 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """A mask picture: (H, W), upright, True where it is marked, by the rule of ``restore --mask``.
 
     Raises:
-        InputError: if it cannot be read, can be seen through, or has not the ``shape`` (H, W).
+        InputError: if it cannot be read, can be seen through, is of zeros and ones, or has not
+            the ``shape`` (H, W).
     """
-    picture = files.read(path, any_depth=True).pages[0]
-    stored = np.empty(picture.samples.shape[:2], np.bool_)
-    for top in range(0, len(stored), STRIP):
-        strip = slice(top, top + STRIP)
-        stored[strip] = marked(picture.samples[strip], picture.encoding, path)
-    mask = np.ascontiguousarray(pixels.upright(stored, picture.metadata.orientation))
+    mask = marks(files.read(path, any_depth=True).pages[0], path)
     if mask.shape != shape:
         raise InputError(
             f"the mask has {mask.shape[1]}x{mask.shape[0]} pixels,"

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from dunrestore.datasets.layouts import LeftOut, Listing, Pair
 from dunrestore.errors import DunrestoreError, InputError
 from dunrestore.imaging.files import read
-from dunrestore.imaging.masks import marked
-from dunrestore.imaging.pixels import to_rgb, upright
+from dunrestore.imaging.masks import marks
+from dunrestore.imaging.pixels import to_rgb
 from dunrestore.storage.hashing import sha256_of
 
 T = TypeVar("T", bound=NDArray[Any])
@@ -76,7 +76,8 @@ class PictureStore:
         """(H, W), upright, True where a mask is marked, by the rule of ``restore --mask``.
 
         Raises:
-            InputError: if the file cannot be read as a picture, or can be seen through.
+            InputError: if the file cannot be read as a picture, can be seen through, or is of
+                zeros and ones.
             FileAccessError: if it cannot be opened.
         """
         return self._decoded(path, _decode_mask)
@@ -106,9 +107,7 @@ def _decode(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
 
 
 def _decode_mask(path: Path) -> NDArray[np.bool_]:
-    picture = read(path, any_depth=True).pages[0]
-    mask = marked(picture.samples, picture.encoding, path)
-    return np.ascontiguousarray(upright(mask, picture.metadata.orientation))
+    return marks(read(path, any_depth=True).pages[0], path)
 
 
 def check(listing: Listing, store: PictureStore, *, at_most: float = 0.1) -> list[Checked]:

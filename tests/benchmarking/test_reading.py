@@ -39,8 +39,7 @@ def test_masks_are_what_is_nearer_to_white(tmp_path):
         read_rgb(tmp_path / "bits.png")
 
 
-def test_a_mask_that_can_be_seen_through_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "STRIP", 2)
+def test_a_mask_that_can_be_seen_through_is_refused(tmp_path):
     layer = np.full((6, 4, 4), 255, np.uint8)
     Image.fromarray(layer).save(tmp_path / "mask.png")
     assert read_mask(tmp_path / "mask.png", (6, 4)).all()
@@ -48,3 +47,14 @@ def test_a_mask_that_can_be_seen_through_is_refused(tmp_path, monkeypatch):
     Image.fromarray(layer).save(tmp_path / "mask.png")
     with pytest.raises(InputError, match=r"mask\.png: the mask has transparent pixels"):
         read_mask(tmp_path / "mask.png", (6, 4))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_mask_of_zeros_and_ones_is_refused_and_a_black_one_is_not(tmp_path, dtype):
+    mask = np.zeros((6, 4), dtype)
+    tifffile.imwrite(tmp_path / "mask.tif", mask)
+    assert not read_mask(tmp_path / "mask.tif", (6, 4)).any()
+    mask[2] = 1
+    tifffile.imwrite(tmp_path / "mask.tif", mask)
+    with pytest.raises(InputError, match="the mask marks nothing: its brightest value is 1 of"):
+        read_mask(tmp_path / "mask.tif", (6, 4))

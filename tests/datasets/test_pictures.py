@@ -95,6 +95,12 @@ def pair(tmp_path):
     return tmp_path
 
 
+def test_a_mask_of_zeros_and_ones_is_no_mask(pair):
+    Image.new("L", (30, 20), 1).save(pair / "mask" / "a.png")
+    with pytest.raises(InputError, match=r"marks nothing.*; 1 of 1 pictures are unusable"):
+        checked(pair)
+
+
 def test_a_mask_that_can_be_seen_through_is_no_mask(pair):
     Image.new("RGBA", (30, 20), (255, 255, 255, 0)).save(pair / "mask" / "a.png")
     with pytest.raises(InputError, match=r"mask.a\.png: the mask has transparent pixels"):
