@@ -119,12 +119,15 @@ def recipe_of(block: Block, protocol: Protocol) -> Recipe:
     """What a block does to a picture, in the words of ``degradations``.
 
     Raises:
-        UsageError: unknown damage or noise.
+        UsageError: unknown damage or noise, or a fill for damage that takes none.
     """
+    recipe = _damage(block.damage)
+    if block.fill and not any(KINDS[damage.kind].fill for damage in recipe.damages):
+        raise UsageError(f"{block.damage} takes no fill", next_step="leave out --fill")
     gaussian, jpeg = amounts_of(block.noise)
     try:
         return override(
-            _damage(block.damage),
+            recipe,
             coverage=protocol.coverage or (None, None),
             fill=block.fill,
             gaussian=None if gaussian is None else (gaussian, gaussian),

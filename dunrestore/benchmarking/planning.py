@@ -49,7 +49,9 @@ def plan(wishes: Wishes) -> Protocol:
     made = _ready_made(wishes) if wishes.protocol is not None else _own(wishes)
     made = select_blocks(made, wishes.blocks)
     for block in made.blocks:
-        recipe_of(block, made)  # says now, not after an hour, what is wrong
+        recipe = recipe_of(block, made)  # says now, not after an hour, what is wrong
+        if wishes.coverage and not recipe.damages:
+            raise UsageError(f"{block.damage} loses no pixels", next_step="leave out --coverage")
     return made
 
 
