@@ -137,7 +137,8 @@ def _contestants(request: Request) -> list[Contestant]:
 
 def _embedded(cache_dir: Path | None) -> tuple[str, ...]:
     store = Store(cache_dir)
-    return tuple(name for name in store.names() if store.status(name).state == "embedded")
+    built_in = (name for name, entry in store.entries.items() if entry.embedded)
+    return tuple(name for name in built_in if store.status(name).state == "embedded")
 
 
 def _lpips(request: Request) -> tuple[LPIPS | None, list[str]]:

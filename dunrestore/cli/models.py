@@ -1,6 +1,7 @@
 """``dunrestore models``: what models there are, and how they get here."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +9,7 @@ import typer
 
 from dunrestore.cli import console
 from dunrestore.cli.options import CacheDir, Json, NoProgress, Offline, Quiet
-from dunrestore.errors import ModelError, NothingToDoError
+from dunrestore.errors import DunrestoreError, ExitCode, ModelError, NothingToDoError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,14 +44,29 @@ _STATES = {
 @app.command("list")
 def list_models(cache_dir: CacheDir = None, catalog: Catalog = None, as_json: Json = False) -> None:
     """Show every model that has a name, and whether it is here."""
-    from dunrestore.checkpoints import cards
-
     store = _store(cache_dir, catalog)
-    found = [store.status(name) for name in store.names()]
+    found: list[Status] = []
+    failures: dict[str, DunrestoreError] = {}
+    for name in store.names():
+        try:
+            found.append(store.status(name))
+        except DunrestoreError as error:  # its broken record is no reason to list no others
+            failures[name] = error
     if as_json:
-        console.print_json([_as_json(status) for status in found])
-        return
+        failed = [{"name": name, **console.error_as_json(e)} for name, e in failures.items()]
+        console.print_json([*(_as_json(status) for status in found), *failed])
+    else:
+        _show_list(found)
+    for error in failures.values():
+        console.say(f"error: {error}")
+    if failures:
+        raise typer.Exit(ExitCode.MODEL)
+
+
+def _show_list(found: "Sequence[Status]") -> None:
     from rich.table import Table
+
+    from dunrestore.checkpoints import cards
 
     table = Table(box=None, pad_edge=False)
     table.add_column("NAME", no_wrap=True)

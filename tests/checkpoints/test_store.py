@@ -163,6 +163,23 @@ def test_a_broken_record_hides_no_verdict(shop, page, tmp_path, assert_whole):
     assert shop.models("verify", "none").code == 8
 
 
+def test_a_broken_record_hides_no_line_of_the_list(shop, page, assert_whole):
+    assert_whole(shop.pull())
+    broken = shop.cache / "models" / "other"
+    broken.mkdir(parents=True)
+    (broken / "record.json").write_text("{")
+    result = shop.models("list")
+    assert result.code == 8
+    assert "arin-guided" in result.out
+    assert "\nm " in result.out
+    assert "models remove other" in result.err
+    result = shop.models("list", "--json")
+    assert result.code == 8
+    listed = {one["name"]: one for one in json.loads(result.out)}
+    assert listed["m"]["state"] == "cached"
+    assert "models remove other" in listed["other"]["error"]
+
+
 def test_what_was_removed_is_not_listed(shop, page, assert_whole):
     assert_whole(shop.pull())
     assert shop.models("remove", "m").code == 0

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dunrestore.benchmarking import contestants
+from dunrestore.benchmarking import contestants, session
 from dunrestore.benchmarking.journal import Journal
 from dunrestore.checkpoints import formats
 from dunrestore.cli.app import run
@@ -395,6 +395,13 @@ def test_without_lpips_weights_the_column_reads_na_and_the_run_goes_on(
     assert re.search(r"calm .* n/a ", shown)
     assert said.count("\n") == 1
     assert "`dunrestore models pull lpips-alexnet`" in said
+
+
+def test_a_broken_record_in_the_cache_keeps_no_embedded_model_away(tmp_path):
+    broken = tmp_path / "models" / "other"
+    broken.mkdir(parents=True)
+    (broken / "record.json").write_text("{")
+    assert "arin-guided" in session._embedded(tmp_path)
 
 
 def test_help_does_not_import_torch(tmp_path):
