@@ -60,7 +60,8 @@ class TrainingProgress(Bar):
 
 def _as_line(figures: Figures) -> str:
     inside = "" if figures.psnr_inside is None else f", {figures.psnr_inside:.2f} dB inside"
+    ssim = "n/a" if figures.ssim is None else f"{figures.ssim:.4f}"
     return (
         f"PSNR {figures.psnr:.2f} dB{inside} (damaged {figures.psnr_input:.2f}),"
-        f" SSIM {figures.ssim:.4f}, {figures.pictures} picture{'s' * (figures.pictures != 1)}"
+        f" SSIM {ssim}, {figures.pictures} picture{'s' * (figures.pictures != 1)}"
     )

@@ -22,7 +22,8 @@ class Figures:
 
     psnr: float
     """dB, whole pictures; 99 stands for no error at all."""
-    ssim: float
+    ssim: float | None
+    """None if all of them are smaller than its window."""
     psnr_inside: float | None
     """dB, damaged pixels only; None if nothing is damaged."""
     psnr_input: float
@@ -108,7 +109,7 @@ def figures(restored: Sequence[Restored]) -> Figures:
     similar = [c.whole.ssim for c in compared if c.whole.ssim is not None]
     return Figures(
         psnr=_mean([c.whole.psnr for c in compared]),
-        ssim=_mean(similar),
+        ssim=_mean(similar) if similar else None,
         psnr_inside=_mean(inside) if inside else None,
         psnr_input=_mean([c.whole.psnr for c in before]),
         pictures=len(restored),

@@ -300,6 +300,18 @@ def test_validation_on_a_folder_of_its_own(data, tmp_path):
     assert described["validation"] == ["other-0", "other-1", "other-2"]
 
 
+def test_pictures_too_small_for_ssim_leave_valid_json(data, tmp_path):
+    save(tmp_path / "small" / "a.png", 1, 9, 10)
+    config = tiny(data, validation_data=str(tmp_path / "small"))
+    assert train(config, tmp_path / "run").figures.ssim is None
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    for line in (tmp_path / "run" / METRICS).read_text().splitlines():
+        json.loads(line, parse_constant=refuse)
+
+
 def test_tensorboard_gets_scalars_and_pictures(data, tmp_path):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     train(tiny(data, tensorboard=True, iterations=3), tmp_path / "run")
