@@ -38,7 +38,7 @@ NETWORKS = {
     "hinet-db": lambda: load("hinet-db").network,
     "arin": lambda: load("arin").network,
     "guided-16": lambda: Guided(GuidedConfig(hinet=HINetConfig(width=16, in_channels=7))),
-    "guided-32": lambda: Guided(GuidedConfig(16, hinet=HINetConfig(32, 4, in_channels=7))),
+    "guided-32": lambda: Guided(GuidedConfig(16, 5, hinet=HINetConfig(32, 4, in_channels=7))),
 }
 HEADER = "| network | precision | tile | Mpx/s | ratio | PSNR (dB) | of limit | peak MB (theirs) |"
 

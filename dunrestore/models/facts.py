@@ -17,6 +17,12 @@ class Facts:
     docs/decisions.md."""
 
     @property
+    def looks_beyond(self) -> int:
+        """Pixels beside a tile, on each side, that the finder must see besides when all tiles are
+        looked at; a multiple of what tiles' sizes are multiples of."""
+        return 0
+
+    @property
     def size_multiple(self) -> int:
         """Height and width of the input must be multiples of this."""
         return 1

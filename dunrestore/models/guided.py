@@ -38,6 +38,13 @@ class GuidedConfig(Facts):
             raise ValueError(f"hinet.in_channels must be 7, not {self.hinet.in_channels}")
 
     @property
+    def looks_beyond(self) -> int:
+        """What the finder sees around a pixel, where that is more than half of what tiles share."""
+        reach = 2 ** (self.finder_depth + 2) - 4
+        step = 3 * self.size_multiple
+        return -(-max(reach - self.overlap // 2, 0) // step) * step
+
+    @property
     def size_multiple(self) -> int:
         """Height and width of the input must be multiples of this."""
         return max(2 ** (self.finder_depth - 1), self.hinet.size_multiple)

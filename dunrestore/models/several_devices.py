@@ -93,6 +93,11 @@ class Runners:
         """Whether the network must look at the whole picture before it restores a part."""
         return facts(self._runners[0].network).has_finder
 
+    @property
+    def looks_beyond(self) -> int:
+        """Pixels beside a tile, on each side, that the network must see when it looks at it."""
+        return facts(self._runners[0].network).looks_beyond
+
     def know(self, evidence: Evidence | None) -> None:
         """Let the network know of the picture whose tiles come next.
 

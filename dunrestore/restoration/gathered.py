@@ -88,7 +88,7 @@ class Gathering:
                 progress(Advance(done, plan.count, pixels, seen if looks else None))
 
         tell(plan.count if finished else len(self._rows_looked_at()) * across)
-        window = _Window(self._scan, plan, self._work.array)
+        window = _Window(self._scan, plan, runners.looks_beyond, self._work.array)
         logits: Rows | None = None
         runners.know(None)
         if looks and finished < len(plan.tops):
@@ -197,10 +197,12 @@ class Gathering:
 class _Window:
     """The rows around one row of tiles, decoded."""
 
-    def __init__(self, scan: Scan, plan: tiling.Plan, make: Callable[..., StoredRows]) -> None:
+    def __init__(
+        self, scan: Scan, plan: tiling.Plan, beyond: int, make: Callable[..., StoredRows]
+    ) -> None:
         self._scan = scan
         # Beyond the lower edge a tile holds rows from above it.
-        shape = (2 * plan.tile_size[0], *scan.samples.shape[1:])
+        shape = (2 * (plan.tile_size[0] + 2 * beyond), *scan.samples.shape[1:])
         self._stored = make("window", shape, scan.samples.dtype)
         self._held = range(0)
 

@@ -50,22 +50,32 @@ def looked(
         The tiles of a batch, once they are taken in.
     """
     todo = list(batches(plan, runners.batch_size, first_row))
-    with closing(runners.looks(_stacks(plan, todo, pixels, None))) as seen:
+    margin = 0 if logits is None else runners.looks_beyond
+    with closing(runners.looks(_stacks(plan, todo, pixels, None, margin))) as seen:
         for batch, (some, found) in zip(todo, seen, strict=True):
             counts += some
             if logits is not None and found is not None:
                 for tile, own in zip(batch, found, strict=True):
-                    _put(logits, plan, tile, own)
+                    _put(logits, plan, tile, tiling.widened(plan, tile, margin), own)
             yield batch
 
 
 def _put(
-    logits: WritableRows, plan: tiling.Plan, tile: tiling.Tile, found: NDArray[np.float32]
+    logits: WritableRows,
+    plan: tiling.Plan,
+    tile: tiling.Tile,
+    held: tiling.Tile,
+    found: NDArray[np.float32],
 ) -> None:
-    """Set what a tile is nearest to."""
+    """Set what a tile is nearest to, of what was found in those pixels that were held."""
     rows, columns = tiling.own_area(plan, tile, padding=True)
     part = logits[tile.top + rows.start : tile.top + rows.stop]
-    part[:, tile.left + columns.start : tile.left + columns.stop] = found[rows, columns]
+    own = found[_moved(rows, tile.top - held.top), _moved(columns, tile.left - held.left)]
+    part[:, tile.left + columns.start : tile.left + columns.stop] = own
+
+
+def _moved(lines: slice, by: int) -> slice:
+    return slice(lines.start + by, lines.stop + by)
 
 
 def evidence_of(counts: NDArray[np.float64], plan: tiling.Plan) -> Evidence:
@@ -95,13 +105,24 @@ def changed(
 
 
 def _stacks(
-    plan: tiling.Plan, todo: Iterable[list[tiling.Tile]], pixels: Pixels, logits: Rows | None
+    plan: tiling.Plan,
+    todo: Iterable[list[tiling.Tile]],
+    pixels: Pixels,
+    logits: Rows | None,
+    margin: int = 0,
 ) -> Iterator[Stack]:
-    size = plan.height, plan.width
     for batch in todo:
-        parts = [Part(size, one.top, one.left, tiling.own_area(plan, one)) for one in batch]
+        held = [tiling.widened(plan, tile, margin) for tile in batch]
+        parts = [_part(plan, *both) for both in zip(batch, held, strict=True)]
         found = None if logits is None else _stack([_cut_out(logits, tile) for tile in batch])
-        yield _stack([pixels(tile) for tile in batch]), parts, found
+        yield _stack([pixels(tile) for tile in held]), parts, found
+
+
+def _part(plan: tiling.Plan, tile: tiling.Tile, held: tiling.Tile) -> Part:
+    """What a tile is nearest to, of the pixels that are held."""
+    rows, columns = tiling.own_area(plan, tile)
+    own = _moved(rows, tile.top - held.top), _moved(columns, tile.left - held.left)
+    return Part((plan.height, plan.width), held.top, held.left, own)
 
 
 def _stack(tiles: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -1,8 +1,10 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from dunrestore.models.guided import Guided, GuidedConfig, push_pull
+from dunrestore.models.guided import Finder, Guided, GuidedConfig, push_pull
 from dunrestore.models.hinet import HINetConfig
 from dunrestore.models.runner import Runner
 
@@ -89,3 +91,18 @@ def test_the_runner_hands_on_where_damage_was_found():
     change = runner.change(tiles)
     assert change.shape == (1, 48, 48, 4)
     assert ((change[..., 3] >= 0) & (change[..., 3] <= 1)).all()
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4, 5])
+def test_a_tile_is_looked_at_with_all_that_its_finder_sees(depth):
+    torch.manual_seed(0)
+    finder, side = Finder(2, depth).double(), 2 ** (depth + 4)
+    picture = torch.rand(1, 3, side, side, dtype=torch.float64, requires_grad=True)
+    found, far = finder(picture)[0, 0], 0
+    for pixel in range(side // 2, side // 2 + 2 ** (depth - 1)):
+        (seen,) = torch.autograd.grad(found[pixel, pixel], picture, retain_graph=True)
+        far = max(far, int((seen.abs().sum((0, 1)).nonzero() - pixel).abs().max()))
+    config = GuidedConfig(finder_depth=depth)
+    assert config.overlap // 2 + config.looks_beyond >= far
+    assert config.looks_beyond == 0 or config.overlap // 2 < far
+    assert config.looks_beyond % math.lcm(config.size_multiple, 6) == 0

@@ -255,7 +255,8 @@ def network(kind):
         car = CARConfig(kernel=3, scale=2, width=4, residual_blocks=1, edsr=edsr)
         return ARIN(ARINConfig(car=car, hinet=HINET))
     inner = HINetConfig(width=2, depth=3, hin_first=1, hin_last=2, in_channels=7)
-    return Guided(GuidedConfig(finder_width=2, finder_depth=2, pyramid_levels=3, hinet=inner))
+    levels = 5 if kind == "guided, farther sighted" else 2
+    return Guided(GuidedConfig(finder_width=2, finder_depth=levels, pyramid_levels=3, hinet=inner))
 
 
 def make_mask(path, size=(150, 210), orientation=1):
@@ -301,10 +302,12 @@ def test_masks_stay_on_the_disk_too(monkeypatch, tmp_path, name, orientation):
 
 
 @pytest.mark.parametrize("preserve", ["auto", "always", "never"])
-@pytest.mark.parametrize("kind", ["hinet", "arin", "guided"])
+@pytest.mark.parametrize("kind", ["hinet", "arin", "guided", "guided, farther sighted"])
 def test_all_networks_give_the_same_bytes(monkeypatch, tmp_path, kind, preserve):
     path = make_tiff(tmp_path / "in.tif")
-    model = Model("random", kind, network(kind).eval(), {}, "0" * 64, Path("random"))
+    model = Model(
+        "random", kind.partition(",")[0], network(kind).eval(), {}, "0" * 64, Path("random")
+    )
     options = {"preserve": preserve, "tile": 144, "batch_size": 2}
     small, large = both(monkeypatch, tmp_path, path, model, options)
     assert large == small

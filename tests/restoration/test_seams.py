@@ -68,9 +68,14 @@ def test_the_seam_fades_with_the_overlap(runner):
 class PaleIsLost(torch.nn.Module):
     """Of a mirrored picture it does not find the mirror."""
 
+    def __init__(self, far=3):
+        super().__init__()
+        self.far = far
+
     def forward(self, x):
-        pale = x.amin(dim=1, keepdim=True)
-        before = torch.nn.functional.pad(pale, (3, 0, 3, 0), mode="replicate")[..., :-3, :-3]
+        pale, far = x.amin(dim=1, keepdim=True), self.far
+        before = torch.nn.functional.pad(pale, (far, 0, far, 0), mode="replicate")
+        before = before[..., :-far, :-far]
         return (torch.maximum(pale, before) - 0.6) * 60
 
 
@@ -120,6 +125,24 @@ def test_a_model_that_looks_at_colours_knows_them_all(guided, height, width, ext
     assert whole.change.any()
     assert np.abs(tiled.change - whole.change).max() < HALF_A_STEP
     assert np.array_equal(tiled.damage > 0.5, whole.damage > 0.5)
+
+
+def test_a_finder_that_sees_farther_than_half_of_what_tiles_share_sees_the_same(monkeypatch):
+    torch.manual_seed(5)
+    inner = HINetConfig(width=4, depth=2, hin_first=1, hin_last=1, in_channels=7)
+    network = Guided(GuidedConfig(finder_width=2, finder_depth=5, pyramid_levels=3, hinet=inner))
+    network.requires_grad_(False).eval()
+    network.finder = PaleIsLost(124)
+    picture = scan(560, 500, 1)
+
+    def found(tile):
+        return propose(picture, network, RestoreOptions(tile=tile, **CPU)).damage > 0.5
+
+    whole = found(576)
+    assert 0.05 < whole.mean() < 0.95
+    assert np.array_equal(found(432), whole)
+    monkeypatch.setattr(GuidedConfig, "looks_beyond", 0)
+    assert not np.array_equal(found(432), whole)
 
 
 CPU = {"device": "cpu", "precision": "fp32"}
