@@ -90,7 +90,8 @@ def _config_parameter(name: str, hint: Any, text: str, default: Any) -> inspect.
     if kind is bool:
         return _parameter(name, bool | None, f"{flag}/--no-{flag[2:]}", **more)
     if get_origin(kind) is tuple:
-        return _parameter(name, list[str] | None, flag, metavar="NAME|FILE", **more)
+        metavar = "PART" if name == "freeze" else "NAME|FILE"
+        return _parameter(name, list[str] | None, flag, metavar=metavar, **more)
     return _parameter(name, kind | None, flag, **more)
 
 

@@ -80,3 +80,10 @@ def test_every_error_is_one_line(tmp_path, capsys, toml, arguments, code, messag
     assert message in said
     assert said.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_frozen_is_a_part_and_no_file(capsys):
+    assert run(["train", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "--freeze PART" in shown
+    assert "--init NAME|FILE" in shown
