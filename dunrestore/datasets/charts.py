@@ -79,7 +79,8 @@ def _colour_chart(field: float, rng: np.random.Generator) -> Image.Image:
     greys = rows > 1 and rng.random() < 0.7
     for row in range(rows):
         for column in range(columns):
-            colour: Colour = tuple(int(c) for c in rng.integers(15, 250, 3))  # pyright: ignore
+            red, green, blue = rng.integers(15, 250, 3)
+            colour: Colour = (int(red), int(green), int(blue))
             if greys and row == rows - 1:
                 level = round(245 - 200 * column / (columns - 1))
                 colour = (level, level, level)
@@ -105,7 +106,7 @@ def _ruler(step: float, rng: np.random.Generator) -> Image.Image:
     """Ticks and numbers, or bars in two colours."""
     steps, tall = int(rng.integers(4, 16)), step * rng.uniform(0.3, 0.8)
     image, draw = _sheet(steps * step, tall, (*PAPERS, (230, 200, 40), (25, 25, 25)), rng)
-    ink = INK if sum(image.getpixel((0, 0))) > 300 else (240, 240, 240)  # pyright: ignore
+    ink = INK if np.asarray(image)[0, 0].sum() > 300 else (240, 240, 240)
     bars = rng.random() < 0.3
     for number in range(steps):
         x = number * step
