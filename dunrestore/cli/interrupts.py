@@ -56,12 +56,13 @@ def noting() -> Generator[None]:
     ):
         yield
         return
+    main = threading.get_ident()
     reminded = threading.Event()
     timers: list[threading.Timer] = []
 
     def remind() -> None:
         reminded.set()
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        signal.pthread_kill(main, signal.SIGINT)
 
     def handle(number: int, frame: FrameType | None) -> None:
         insisted = _noted.is_set() and not reminded.is_set()

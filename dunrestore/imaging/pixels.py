@@ -5,7 +5,7 @@ original samples, so that what is not changed stays exactly as it was.
 """
 
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +25,6 @@ def to_rgb(picture: Picture) -> NDArray[np.float32]:
     """The picture as (H, W, 3) RGB in [0, 1], turned upright; extra channels are left out."""
     rgb = samples_to_rgb(picture.samples, picture.encoding)
     return np.ascontiguousarray(upright(rgb, picture.metadata.orientation))
-
-
-def marked(mask: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where a mask (H, W, C) is nearer to white than to black, by its lightest channel: (H, W).
-
-    White is 1, or the largest value of an integer type.
-    """
-    white = np.iinfo(mask.dtype).max if np.issubdtype(mask.dtype, np.integer) else 1
-    return np.asarray(mask.max(axis=2) >= white / 2)
 
 
 def hidden(picture: Picture) -> NDArray[np.bool_] | None:

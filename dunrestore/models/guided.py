@@ -39,7 +39,7 @@ class GuidedConfig(Facts):
 
     @property
     def looks_beyond(self) -> int:
-        """What the finder sees around a pixel, where that is more than half of what tiles share."""
+        """By how much the finder sees farther than half of what tiles share, rounded up."""
         reach = 2 ** (self.finder_depth + 2) - 4
         step = 3 * self.size_multiple
         return -(-max(reach - self.overlap // 2, 0) // step) * step

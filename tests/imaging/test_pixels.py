@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dunrestore.imaging.picture import Encoding, Metadata, Palette, Picture
-from dunrestore.imaging.pixels import add_residual, hidden, marked, stored_order, to_rgb, upright
+from dunrestore.imaging.pixels import add_residual, hidden, stored_order, to_rgb, upright
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
@@ -152,18 +152,3 @@ def test_what_is_seen_does_not_vanish_in_the_transparent_colour(colour):
     changed = add_residual(picture, target - to_rgb(picture), weight)
     np.testing.assert_array_equal(hidden(changed), hidden(picture))
     assert np.abs(changed.samples.astype(int) - np.array(colour)).max() == 1
-
-
-@pytest.mark.parametrize(
-    ("dtype", "scale", "black", "white"),
-    [
-        (np.uint8, 1, 127, 128),
-        (np.uint16, 1, 32767, 32768),
-        (np.float32, 255, 127, 128),
-        (np.float32, 65535, 32767, 32768),
-    ],
-)
-def test_the_lightest_channel_says_what_is_marked(dtype, scale, black, white):
-    mask = np.array([[(0, 0, 0), (black,) * 3, (0, white, 0), (white,) * 3]])
-    mask = (mask / np.float32(scale)).astype(dtype)
-    assert marked(mask).tolist() == [[False, False, True, True]]
