@@ -55,7 +55,7 @@ def main() -> None:
             seconds[way].append(clock() - begun)
             found[way] = change.tobytes()
     best = min(seconds["one after the other"])
-    print(f"{plan.count} tiles of {plan.tile_size}, best of {arguments.rounds}")
+    print(f"{plan.count} tiles of up to {plan.largest} pixels, best of {arguments.rounds}")
     for way, took in seconds.items():
         same = "the same bytes" if found[way] == found["one after the other"] else "other bytes"
         print(f"{way:20} {min(took):8.2f} s, {min(took) / best:.3f} of the first; {same}")

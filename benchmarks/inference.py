@@ -167,7 +167,7 @@ def measure(name, precision, side, tile, threads, repeats) -> str:
 def ours_tile_share(side: int, tile: int, name: str) -> tuple[int, int]:
     """How many tiles our way computes, and their side."""
     plan, _ = plan_tiles((side, side), build(name), RestoreOptions(tile=tile), tile)
-    return plan.count, plan.tile_size[0]
+    return plan.count, plan.largest
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """How far tiles depart from the untiled picture, against what they overlap.
 
-    python benchmarks/seams.py [--model arin-guided hinet-db] [--overlaps 48 96 144 192 240]
+    python benchmarks/seams.py [--model arin-guided hinet-db] [--overlaps 192 240]
 
 Painted and damaged murals, restored on the CPU as `restore` does it: once as a single tile with
 local statistics, then in four that overlap by so much. *Largest* and *99.9 %*: by how many 8-bit
@@ -15,6 +15,8 @@ import numpy as np
 from dunrestore.checkpoints.load import load
 from dunrestore.datasets.painter import paint_mural
 from dunrestore.degradations.recipes import RECIPES, Damage, Recipe, degrade
+from dunrestore.models.facts import facts
+from dunrestore.models.runner import size_multiple
 from dunrestore.restoration.change import propose
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.picture import restoring_network
@@ -49,13 +51,14 @@ def main() -> None:
     parser.add_argument("--model", nargs="+", default=["arin-guided", "hinet-db"])
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--pictures", type=int, default=3)
-    parser.add_argument("--overlaps", type=int, nargs="+", default=[48, 96, 144, 192, 240])
+    parser.add_argument("--overlaps", type=int, nargs="+", help="default: all up to 240")
     chosen = parser.parse_args()
     print("| model | tiles of | overlap | largest | 99.9 % | over | mask |")
     print(f"{'|---' * 7}|", flush=True)
     for name in chosen.model:
         network = restoring_network(load(name))
-        for overlap in chosen.overlaps:
+        step = facts(network).origin_multiple or size_multiple(network)
+        for overlap in chosen.overlaps or range(step, 241, step):
             # So large that four tiles share no more than that.
             tile = BETWEEN + overlap
             side = 2 * tile - overlap

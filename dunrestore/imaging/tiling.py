@@ -1,10 +1,11 @@
-"""Overlapping tiles of a fixed size, and their blending into one picture.
+"""Overlapping tiles, and their blending into one picture.
 
-Tiles lie on a grid whose origin and size are multiples of what the network needs, so that a network
-without global statistics sees every pixel at the same phase as it would in the whole picture.
+Tiles begin and end at multiples of what the network needs, so that a network without global
+statistics sees every pixel at the same phase as it would in the whole picture. The last ones end
+where the padded picture does, and may be smaller.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -16,7 +17,7 @@ from dunrestore.imaging.rows import WritableRows
 
 S = TypeVar("S", bound=np.generic)
 
-RAMP = 32
+RAMP = 16
 """Widest blend between two tiles, in pixels; the rest of an overlap is context and discarded."""
 _BAND = 32
 """Rows that are added together: what is computed in between stays in the processor's caches."""
@@ -38,17 +39,33 @@ class Plan:
     """How a picture of ``height`` x ``width`` is cut up.
 
     Attributes:
-        tile_size: (rows, columns) of every tile.
-        tops: first row of each row of tiles; lefts: first column of each column of tiles.
-        padded: the picture's size after reflection to full tiles, at least the picture's own.
+        tops: first row of each row of tiles.
+        heights: rows of the tiles in each.
+        lefts: first column of each column of tiles.
+        widths: columns of the tiles in each.
     """
 
     height: int
     width: int
-    tile_size: tuple[int, int]
     tops: tuple[int, ...]
+    heights: tuple[int, ...]
     lefts: tuple[int, ...]
-    padded: tuple[int, int]
+    widths: tuple[int, ...]
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """The picture's size after reflection to full tiles, at least the picture's own."""
+        return self.tops[-1] + self.heights[-1], self.lefts[-1] + self.widths[-1]
+
+    @property
+    def largest(self) -> int:
+        """The longest side of a tile."""
+        return max(*self.heights, *self.widths)
+
+    @property
+    def computed(self) -> int:
+        """Pixels of all tiles; what they share counts once for each."""
+        return sum(self.heights) * sum(self.widths)
 
     @property
     def count(self) -> int:
@@ -59,17 +76,17 @@ class Plan:
         """The tiles, row by row."""
         for row, top in enumerate(self.tops):
             for column, left in enumerate(self.lefts):
-                yield Tile(row, column, top, left, self.tile_size)
+                yield Tile(row, column, top, left, (self.heights[row], self.widths[column]))
 
     @cached_property
     def row_weights(self) -> list[NDArray[np.float32]]:
         """A weight for every row of each row of tiles; at each picture row they sum to one."""
-        return _weights(self.tops, self.tile_size[0])
+        return _weights(self.tops, self.heights)
 
     @cached_property
     def column_weights(self) -> list[NDArray[np.float32]]:
         """The same for columns."""
-        return _weights(self.lefts, self.tile_size[1])
+        return _weights(self.lefts, self.widths)
 
 
 def plan(
@@ -87,54 +104,53 @@ def plan(
         height: rows of the picture.
         width: columns of the picture.
         tile: largest side of a tile in pixels, rounded up to ``multiple``: tiles are as few as
-            that allows, and as small as their number allows, so that little is computed twice;
-            None for one tile that holds the whole picture.
-        overlap: pixels that neighbouring tiles share at least, rounded up to ``multiple``.
+            that allows, and as small as their number allows; None for one tile that holds the whole
+            picture.
+        overlap: pixels that neighbouring tiles share, rounded up to ``aligned``.
         multiple: what the picture is padded to multiples of.
-        aligned: origins are multiples of this, and sizes of tiles less by a multiple of it than
-            the padded picture's, unless tiles are too small for that; None for ``multiple``.
+        aligned: tiles begin and end at multiples of this, but for the last ones, which end where
+            the padded picture does, unless tiles are too small for that; None for ``multiple``.
 
     Raises:
         ValueError: if the overlap leaves no progress from one tile to the next.
     """
     padded = (_round_up(height, multiple), _round_up(width, multiple))
     if tile is None:
-        return Plan(height, width, padded, (0,), (0,), padded)
+        return Plan(height, width, (0,), padded[:1], (0,), padded[1:])
     side, shared = _round_up(tile, multiple), _round_up(overlap, multiple)
     if shared >= side:
         raise ValueError(f"an overlap of {overlap} leaves nothing of a tile of {side} pixels")
-    (rows, tops), (columns, lefts) = (
-        _cut(length, side, shared, multiple, aligned or multiple) for length in padded
-    )
-    return Plan(height, width, (rows, columns), tops, lefts, padded)
+    steps = [multiple] if aligned is None else [aligned, multiple]
+    (tops, heights), (lefts, widths) = (_cut(length, side, overlap, steps) for length in padded)
+    return Plan(height, width, tops, heights, lefts, widths)
 
 
 def _cut(
-    length: int, side: int, shared: int, multiple: int, aligned: int
-) -> tuple[int, tuple[int, ...]]:
-    """The size of tiles and their origins."""
+    length: int, side: int, overlap: int, steps: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Origins and sizes of tiles that begin at multiples of the first step that allows them."""
     if length <= side:
-        return length, (0,)
-    fitting: list[tuple[int, int, int]] = []
-    # The last tile ends where the padded picture does: every tile has the same size.
-    for size in range(length % aligned or aligned, side + 1, aligned):
-        step = (size - shared) // aligned * aligned
-        if step > 0:
-            fitting.append((-(-(length - size) // step), size, step))
-    if not fitting:
-        return _cut(length, side, shared, multiple, multiple)
-    _, size, step = min(fitting)
-    return size, (*range(0, length - size, step), length - size)
+        return (0,), (length,)
+    multiple, shared = next(
+        (step, common)
+        for step in steps
+        if (common := _round_up(overlap, step)) + step <= side  # of the last one it holds
+    )
+    furthest = (side - shared) // multiple * multiple
+    new = length - shared
+    step = _round_up(-(-new // -(-new // furthest)), multiple)
+    origins = tuple(range(0, new, step))
+    return origins, (*(step + shared for _ in origins[1:]), length - origins[-1])
 
 
 def _round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def _weights(origins: tuple[int, ...], size: int) -> list[NDArray[np.float32]]:
-    weights = [np.ones(size, np.float32) for _ in origins]
+def _weights(origins: tuple[int, ...], sizes: tuple[int, ...]) -> list[NDArray[np.float32]]:
+    weights = [np.ones(size, np.float32) for size in sizes]
     for i in range(len(origins) - 1):
-        shared = origins[i] + size - origins[i + 1]
+        shared = origins[i] + sizes[i] - origins[i + 1]
         # No longer than the step: so one ramp ends before the next begins, and two tiles at most
         # count at a pixel, however many hold it.
         ramp = min(shared, RAMP, origins[i + 1] - origins[i])
@@ -142,7 +158,7 @@ def _weights(origins: tuple[int, ...], size: int) -> list[NDArray[np.float32]]:
         rising = np.zeros(shared, np.float32)
         rising[context : context + ramp] = (np.arange(ramp, dtype=np.float32) + 0.5) / ramp
         rising[context + ramp :] = 1
-        weights[i][size - shared :] *= 1 - rising
+        weights[i][sizes[i] - shared :] *= 1 - rising
         weights[i + 1][:shared] *= rising
     return weights
 
@@ -226,22 +242,23 @@ def own_area(plan: Plan, tile: Tile, *, padding: bool = False) -> tuple[slice, s
         padding: whether what was added to the picture is covered as well; else it belongs to none.
     """
     height, width = plan.padded if padding else (plan.height, plan.width)
-    rows = _own(plan.tops, tile.row, tile.size[0], height)
-    return rows, _own(plan.lefts, tile.column, tile.size[1], width)
+    rows = _own(plan.tops, plan.heights, tile.row, height)
+    return rows, _own(plan.lefts, plan.widths, tile.column, width)
 
 
-def _own(origins: tuple[int, ...], number: int, size: int, length: int) -> slice:
-    start, end = origins[number], length
-    first = 0 if number == 0 else (origins[number - 1] + size + start) // 2
+def _own(origins: tuple[int, ...], sizes: tuple[int, ...], number: int, length: int) -> slice:
+    start, first, end = origins[number], 0, length
+    if number > 0:
+        first = (origins[number - 1] + sizes[number - 1] + start) // 2
     if number + 1 < len(origins):
-        end = min((start + size + origins[number + 1]) // 2, length)
+        end = min((start + sizes[number] + origins[number + 1]) // 2, length)
     return slice(min(first, end) - start, end - start)
 
 
 def widened(plan: Plan, tile: Tile, margin: int) -> Tile:
     """A tile with so many pixels more on each side, moved to where it lies in the padded picture.
 
-    All tiles of a plan stay of one size; what is longer than the padded picture is as long.
+    Tiles of one size stay so; what is longer than the padded picture is as long.
     """
     top, rows = _widened(tile.top, tile.size[0], plan.padded[0], margin)
     left, columns = _widened(tile.left, tile.size[1], plan.padded[1], margin)

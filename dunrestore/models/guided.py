@@ -31,7 +31,7 @@ class GuidedConfig(Facts):
     """The refining network; its input is the pre-filled picture, the scan and the mask."""
 
     has_finder = True
-    overlap = 192
+    overlap = 128
 
     def __post_init__(self) -> None:
         if self.hinet.in_channels != 7:
@@ -41,7 +41,7 @@ class GuidedConfig(Facts):
     def looks_beyond(self) -> int:
         """By how much the finder sees farther than half of what tiles share, rounded up."""
         reach = 2 ** (self.finder_depth + 2) - 4
-        step = 3 * self.size_multiple
+        step = self.size_multiple
         return -(-max(reach - self.overlap // 2, 0) // step) * step
 
     @property

@@ -151,9 +151,7 @@ def compute(
     batch = options.batch_size or batch
     while True:
         plan, overlap = plan_tiles(size, network, options, tile)
-        runners.batch_size = batch or tiles_at_once(
-            network, devices, runners.dtype, max(plan.tile_size)
-        )
+        runners.batch_size = batch or tiles_at_once(network, devices, runners.dtype, plan.largest)
         runners.redone = 0  # by an attempt that failed
         try:
             with _turns(devices):
@@ -165,7 +163,7 @@ def compute(
             if options.batch_size is None and runners.batch_size > 1:
                 log.warning("out of memory; trying again with one tile at a time")
             else:
-                tile = _smaller_tile(options, max(plan.tile_size), size_multiple(network), named)
+                tile = _smaller_tile(options, plan.largest, size_multiple(network), named)
                 log.warning("out of memory; trying again with tiles of %d pixels", tile)
             batch = options.batch_size or 1  # several smaller ones take as much as one larger
             continue

@@ -146,9 +146,10 @@ class Gathering:
             "event": "plan",
             "page": self._name,
             "side": side,
-            "tile_size": list(plan.tile_size),
             "tops": list(plan.tops),
+            "heights": list(plan.heights),
             "lefts": list(plan.lefts),
+            "widths": list(plan.widths),
             # Their number may change: it does not decide what comes out.
             "device": runners.devices[0].type,
             "precision": name_of(runners.dtype),
@@ -173,7 +174,7 @@ class Gathering:
             return 0
         shared = tiling.shared_rows(plan, finished)
         change[shared] = self._work.load(self._kept(finished))
-        end = plan.tops[finished] + plan.tile_size[0]
+        end = plan.tops[finished] + plan.heights[finished]
         for band in bands(end - shared.stop, plan.width):
             change[shared.stop + band.start : shared.stop + band.stop] = 0
         return finished
@@ -202,7 +203,7 @@ class _Window:
     ) -> None:
         self._scan = scan
         # Beyond the lower edge a tile holds rows from above it.
-        shape = (2 * (plan.tile_size[0] + 2 * beyond), *scan.samples.shape[1:])
+        shape = (2 * (max(plan.heights) + 2 * beyond), *scan.samples.shape[1:])
         self._stored = make("window", shape, scan.samples.dtype)
         self._held = range(0)
 

@@ -137,13 +137,14 @@ def _cut_out(padded: Rows, tile: tiling.Tile) -> NDArray[np.float32]:
 
 
 def batches(plan: tiling.Plan, size: int, first_row: int = 0) -> Iterator[list[tiling.Tile]]:
-    """Tiles that are computed together, from one row of tiles each.
+    """Tiles that are computed together: of one size, from one row of tiles each.
 
     Args:
         plan: the tiles.
         size: how many at most.
         first_row: earlier rows of tiles are left out.
     """
-    for _, row in islice(groupby(plan.tiles(), lambda tile: tile.row), first_row, None):
-        while batch := list(islice(row, size)):
+    left = (tile for tile in plan.tiles() if tile.row >= first_row)
+    for _, alike in groupby(left, lambda tile: (tile.row, tile.size)):
+        while batch := list(islice(alike, size)):
             yield batch

@@ -111,8 +111,8 @@ def tried(limit, **options):
     tries = []
 
     def run(runners, plan, _):
-        tries.append((max(plan.tile_size), runners.batch_size))
-        if runners.batch_size * plan.tile_size[0] * plan.tile_size[1] > limit:
+        tries.append((plan.largest, runners.batch_size))
+        if runners.batch_size * plan.largest**2 > limit:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     try:

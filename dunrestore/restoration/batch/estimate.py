@@ -154,12 +154,12 @@ def _computed_megapixels(
     network = restoring_network(model)
     given = options.tile
     largest = common_tile(network, devices, dtype, options.batch_size or 1) if given is None else 0
-    pixels = 0
+    pixels = 0.0
     for one in planned:
         for size in one.sizes:
             side = tile_for(size, largest) if given is None else given
             tiles, _ = plan_tiles(size, network, options, side)
-            pixels += -(-tiles.count // at_once) * tiles.tile_size[0] * tiles.tile_size[1]
+            pixels += tiles.computed * -(-tiles.count // at_once) / tiles.count
     return pixels / 1e6
 
 
