@@ -94,7 +94,7 @@ def from_model(model: Model, options: RestoreOptions, *, raw: bool = False) -> C
     def restore(case: Case) -> tuple[Pixels, ...]:
         encoding = Encoding("rgb")
         rgb = case.damaged.astype(np.float32) / np.float32(255)
-        found = restore_picture(rgb, network, options)
+        found = restore_picture(rgb, network, options, complete=raw)
         change = found.proposal.change
         if case.grey:
             change = np.broadcast_to(change.mean(axis=2, keepdims=True), change.shape)

@@ -191,6 +191,7 @@ class Guided(nn.Module):
         parts: Sequence[Part] | None = None,
         evidence: Evidence | None = None,
         found: Tensor | None = None,
+        leaves_sound: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Every stage, unclamped.
 
@@ -200,6 +201,7 @@ class Guided(nn.Module):
             parts: in eval mode what each of ``x`` shows; None for pictures without padding.
             evidence: what the colours of the whole picture tell; None for pictures as a whole.
             found: (B, 1, H, W), the finder's logits, from ``look``; None to ask it.
+            leaves_sound: give pictures in which nothing is lost back as they are.
         """
         logits: Tensor = self.finder(x) if found is None else found
         ground = None
@@ -211,7 +213,20 @@ class Guided(nn.Module):
             if lost is None:
                 logits = torch.stack(list(map(weigh_colours, x, logits, each, parts)))
         mask = (logits > 0).to(x.dtype) if lost is None else lost
+        if leaves_sound and not (lost_in := mask.flatten(1).any(1)).all():
+            refined = x.clone()
+            if lost_in.any():
+                some = None if ground is None else ground[lost_in]
+                refined[lost_in] = self._refined(x[lost_in], mask[lost_in], some)[-1].to(x.dtype)
+            return logits, refined, refined, refined
+        return logits, *self._refined(x, mask, ground)
+
+    def _refined(
+        self, x: Tensor, mask: Tensor, ground: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The pre-filled pictures and HINet's two, of scans (B, 3, H, W) with masks (B, 1, H, W)
+        and the colours (B, 3, 1, 1) of ``push_pull``."""
         filled = push_pull(x, mask, self.config.pyramid_levels, ground)
         if self.training and not any(p.requires_grad for p in self.hinet.parameters()):
-            return logits, filled, filled, filled  # only the finder learns: spare HINet's work
-        return logits, filled, *self.hinet(torch.cat([filled, x, mask], dim=1))
+            return filled, filled, filled  # only the finder learns: spare HINet's work
+        return filled, *self.hinet(torch.cat([filled, x, mask], dim=1))

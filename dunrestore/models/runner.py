@@ -62,6 +62,8 @@ class Runner:
             published statistics over the whole input.
         evidence: what the colours of the whole picture tell a network with a finder, if its tiles
             are parts of one; see ``look`` and ``know``.
+        leaves_sound: whether a network with a finder changes nothing in tiles in which nothing is
+            lost, which is far less work.
     """
 
     network: nn.Module
@@ -69,6 +71,7 @@ class Runner:
     dtype: torch.dtype = torch.float32
     window: int | None = None
     evidence: Evidence | None = None
+    leaves_sound: bool = False
 
     def __post_init__(self) -> None:
         keep_freed_memory()
@@ -87,7 +90,7 @@ class Runner:
         tiles: NDArray[np.float32],
         parts: Sequence[Part] | None = None,
         found: NDArray[np.float32] | None = None,
-    ) -> tuple[NDArray[np.float32], int]:
+    ) -> tuple[NDArray[np.float32], int, int]:
         """The change that the network proposes, and where it found damage if it says so itself.
 
         Several threads may call it: on a GPU their copies to and fro overlap the computing, which
@@ -102,8 +105,8 @@ class Runner:
 
         Returns:
             (B, H, W, 3): what to add to ``tiles``; the sum lies in [0, 1]. From a network with a
-            finder (B, H, W, 4): last the probability of damage. And how many of the tiles were
-            computed again in float32.
+            finder (B, H, W, 4): last the probability of damage. How many of the tiles were
+            computed again in float32, and how many left as they are.
 
         Raises:
             OutputCheckError: if the result is not finite, constant or wildly different from the
@@ -112,9 +115,9 @@ class Runner:
         with _copying(self.device):
             x = self._sent(tiles)
             logits = None if found is None else self._sent(found).permute(0, 3, 1, 2)
-        change, redone = in_turn(self.device, partial(self._computed, x, parts, logits))
+        change, redone, left = in_turn(self.device, partial(self._computed, x, parts, logits))
         with _copying(self.device):
-            return self._fetched(change.permute(0, 2, 3, 1)), redone
+            return self._fetched(change.permute(0, 2, 3, 1)), redone, left
 
     @torch.inference_mode()
     def look(
@@ -141,8 +144,10 @@ class Runner:
         with _copying(self.device):
             return counts, self._fetched(logits.permute(0, 2, 3, 1)), redone
 
-    def know(self, evidence: Evidence | None) -> None:
-        """Take what the colours tell of the picture whose tiles come next; None for no picture."""
+    def know(self, evidence: Evidence | None, *, leaves_sound: bool = False) -> None:
+        """Take what the colours tell of the picture whose tiles come next, None for no picture; and
+        whether what is not lost stays as it is."""
+        self.leaves_sound = leaves_sound
         with _copying(self.device):  # not behind the tiles that are computed now
             self.evidence = None if evidence is None else evidence.to(self.device)
 
@@ -164,7 +169,7 @@ class Runner:
     @torch.inference_mode()
     def _computed(
         self, tiles: torch.Tensor, parts: Sequence[Part] | None, found: torch.Tensor | None
-    ) -> tuple[torch.Tensor, int]:
+    ) -> tuple[torch.Tensor, int, int]:
         x, lost = _split(tiles)
 
         def changed_in(dtype: torch.dtype) -> torch.Tensor:
@@ -173,7 +178,7 @@ class Runner:
             with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
                 if not facts(self.network).has_finder:
                     return self.network(x)[-1].float().clamp(0, 1) - x
-                stages = self.network(x, lost, parts, self.evidence, found)
+                stages = self.network(x, lost, parts, self.evidence, found, self.leaves_sound)
             change = stages[-1].float().clamp(0, 1) - x
             return torch.cat([change, torch.sigmoid(stages[0].float())], dim=1)
 
@@ -188,7 +193,8 @@ class Runner:
             fault = fault_of(x, change, WILD)
         if fault:
             raise _faulty(fault)
-        return change, redone
+        left = self.leaves_sound and (change[:, :3] == 0).flatten(1).all(1).sum().item()
+        return change, redone, int(left)
 
     def _sent(self, tiles: NDArray[np.float32]) -> torch.Tensor:
         if not tiles.flags.writeable or min(tiles.strides) < 0:  # which PyTorch does not take

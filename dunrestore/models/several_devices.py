@@ -42,6 +42,7 @@ class Runners:
     Attributes:
         batch_size: tiles that make up a stack, for those who stack them.
         redone: tiles that were computed again in float32, of the changes handed out so far.
+        left: tiles in which nothing was lost and that were left as they are, of the same.
     """
 
     def __init__(
@@ -51,7 +52,8 @@ class Runners:
         dtype: torch.dtype = torch.float32,
         window: int | None = None,
     ) -> None:
-        self.devices, self.dtype, self.batch_size, self.redone = tuple(devices), dtype, 1, 0
+        self.devices, self.dtype, self.batch_size = tuple(devices), dtype, 1
+        self.redone = self.left = 0
         networks = [network, *_copies(network, len(self.devices) - 1)]
         pairs = zip(networks, self.devices, strict=True)
         self._runners = [Runner(network, device, dtype, window) for network, device in pairs]
@@ -70,8 +72,9 @@ class Runners:
                 failed tiles comes.
         """
         with closing(self._each(lambda runner, stack: runner.compute(*stack), stacks)) as results:
-            for change, redone in results:
+            for change, redone, left in results:
                 self.redone += redone
+                self.left += left
                 yield change
 
     def looks(
@@ -98,14 +101,15 @@ class Runners:
         """Pixels beside a tile, on each side, that the network must see when it looks at it."""
         return facts(self._runners[0].network).looks_beyond
 
-    def know(self, evidence: Evidence | None) -> None:
+    def know(self, evidence: Evidence | None, *, leaves_sound: bool = False) -> None:
         """Let the network know of the picture whose tiles come next.
 
         Args:
             evidence: what its colours tell; None for a picture of a single tile.
+            leaves_sound: whether what is not lost stays as it is.
         """
         for runner in self._runners:
-            runner.know(evidence)
+            runner.know(evidence, leaves_sound=leaves_sound)
 
     def _each(self, call: Callable[[Runner, S], T], items: Iterable[S]) -> Generator[T, None, None]:
         """What a call with a runner returns for each item, in the order of the items."""

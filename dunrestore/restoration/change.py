@@ -16,13 +16,16 @@ from torch import nn
 from dunrestore.errors import MemoryExhaustedError, UsageError
 from dunrestore.imaging import tiling
 from dunrestore.imaging.limits import LEAST_TILE
+from dunrestore.imaging.rows import DerivedRows, Rows
 from dunrestore.models.allocation import hand_back_memory, is_out_of_memory
+from dunrestore.models.colours import Evidence
 from dunrestore.models.devices import choose_devices, choose_precision, free_memory, name_of
 from dunrestore.models.facts import facts
 from dunrestore.models.runner import in_turn, size_multiple
 from dunrestore.models.several_devices import Runners
+from dunrestore.restoration.damage.noise import notable_noise
 from dunrestore.restoration.observer import Advance
-from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.options import Preserve, RestoreOptions
 from dunrestore.restoration.tiles import changed, evidence_of, looked, must_look, no_counts
 
 log = logging.getLogger(__name__)
@@ -68,6 +71,7 @@ class Computed:
         device: where it was computed, such as ``cpu`` or ``cuda:0,cuda:1``.
         precision: ``float32``, ``bfloat16`` or ``float16``.
         tiles_redone: tiles that low precision spoilt and float32 did again.
+        tiles_left: tiles in which nothing is lost, for which the network was not asked.
     """
 
     tile: int
@@ -75,6 +79,7 @@ class Computed:
     device: str
     precision: str
     tiles_redone: int
+    tiles_left: int
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,8 @@ def propose(
     network: nn.Module,
     options: RestoreOptions,
     progress: Progress | None = None,
+    *,
+    complete: bool = False,
 ) -> Proposal:
     """Compute what ``network`` would change in ``picture``.
 
@@ -105,14 +112,16 @@ def propose(
         network: a restoring network.
         options: tiles, device and precision.
         progress: told of each finished batch of tiles.
+        complete: ask it also about tiles that ``leaves_sound`` would spare it.
 
     Raises:
         MemoryExhaustedError: if an explicit tile, or the smallest automatic one, does not fit.
     """
     size = (picture.shape[0], picture.shape[1])
+    preserve: Preserve = "never" if complete else options.preserve
 
     def run(runners: Runners, plan: tiling.Plan, _: int) -> NDArray[np.float32]:
-        with closing(_changes(picture, runners, plan, progress)) as changes:
+        with closing(_changes(picture, runners, plan, preserve, progress)) as changes:
             return tiling.blend(plan, changes)
 
     change, computed = compute(run, size, network, options)
@@ -152,7 +161,7 @@ def compute(
     while True:
         plan, overlap = plan_tiles(size, network, options, tile)
         runners.batch_size = batch or tiles_at_once(network, devices, runners.dtype, plan.largest)
-        runners.redone = 0  # by an attempt that failed
+        runners.redone = runners.left = 0  # by an attempt that failed
         try:
             with _turns(devices):
                 result = run(runners, plan, tile)
@@ -170,7 +179,7 @@ def compute(
         finally:
             hand_back_memory()
         name = name_of(runners.dtype)
-        return result, Computed(tile, overlap, named, name, runners.redone)
+        return result, Computed(tile, overlap, named, name, runners.redone, runners.left)
 
 
 def _begin(
@@ -304,6 +313,7 @@ def _changes(
     picture: NDArray[np.float32],
     runners: Runners,
     plan: tiling.Plan,
+    preserve: Preserve,
     progress: Progress | None,
 ) -> Generator[tuple[tiling.Tile, NDArray[np.float32]], None, None]:
     def pixels(tile: tiling.Tile) -> NDArray[np.float32]:
@@ -318,17 +328,41 @@ def _changes(
             progress(Advance(done, plan.count, pixels, seen if looks else None))
 
     tell()
+    known = picture.shape[2] == 4
     logits: NDArray[np.float32] | None = None
-    runners.know(None)
+    evidence: Evidence | None = None
     if looks:
         counts = no_counts(plan)
-        if picture.shape[2] == 3:  # else the losses are known
+        if not known:
             logits = np.empty((*plan.padded, 1), np.float32)
         for batch in looked(runners, plan, pixels, counts, logits):
             seen += len(batch)
             tell()
-        runners.know(evidence_of(counts, plan))
+        evidence = evidence_of(counts, plan)
+    leaves = runners.looks_first and leaves_sound(preserve, picture[..., :3], logits, known=known)
+    runners.know(evidence, leaves_sound=leaves)
     for batch, changes in changed(runners, plan, pixels, logits):
         yield from zip(batch, changes, strict=True)
         done += len(batch)
         tell()
+
+
+def leaves_sound(preserve: Preserve, picture: Rows, logits: Rows | None, *, known: bool) -> bool:
+    """Whether what is not lost stays as it is, whatever a network would propose there.
+
+    If so, tiles in which nothing is lost need no more than the finder.
+
+    Args:
+        preserve: as in ``RestoreOptions``.
+        picture: (H, W, 3), RGB in [0, 1].
+        logits: the finder's, at least (H, W, 1); None where it is not asked before, for the picture
+            is one tile: which is left only if all of it is sound.
+        known: whether a mask says what is lost.
+    """
+    if preserve != "auto" or known:
+        return preserve != "never"
+    height, width = picture.shape[:2]
+    lost: Rows = np.broadcast_to(np.False_, (height, width))
+    if logits is not None:
+        lost = DerivedRows(logits, lambda band: band[:, :width, 0] > 0, (height, width), np.bool_)
+    return not notable_noise(picture, lost)

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from dunrestore.imaging import tiling
 from dunrestore.imaging.picture import Encoding
 from dunrestore.imaging.pixels import samples_to_rgb
-from dunrestore.imaging.rows import Rows, StoredRows, bands
+from dunrestore.imaging.rows import DerivedRows, Rows, StoredRows, bands
 from dunrestore.imaging.tiling import Tile
+from dunrestore.models.colours import Evidence
 from dunrestore.models.devices import name_of
 from dunrestore.models.several_devices import Runners
-from dunrestore.restoration.change import Progress
+from dunrestore.restoration.change import Progress, leaves_sound
 from dunrestore.restoration.observer import Advance
+from dunrestore.restoration.options import Preserve
 from dunrestore.restoration.tiles import (
     Pixels,
     changed,
@@ -43,6 +45,14 @@ class Scan:
     lost: Rows | None = None
     """(H, W), where it is known to be lost."""
 
+    @property
+    def rgb(self) -> Rows:
+        """(H, W, 3), RGB in [0, 1]."""
+        shape = (*self.samples.shape[:2], 3)
+        return DerivedRows(
+            self.samples, lambda band: samples_to_rgb(band, self.encoding), shape, np.float32
+        )
+
 
 class Gathering:
     """The work on one page, kept in a folder.
@@ -52,10 +62,14 @@ class Gathering:
         work: the folder.
         name: what the page's files are called in it.
         channels: of what the network proposes: 3, or 4 with the probability of damage.
+        preserve: as in ``RestoreOptions``.
     """
 
-    def __init__(self, scan: Scan, work: WorkFolder, name: str, channels: int) -> None:
+    def __init__(
+        self, scan: Scan, work: WorkFolder, name: str, channels: int, preserve: Preserve
+    ) -> None:
         self._scan, self._work, self._name = scan, work, name
+        self._preserve: Preserve = preserve
         self._shape = (*scan.samples.shape[:2], channels)
 
     def begun(self) -> dict[str, Any]:
@@ -90,16 +104,17 @@ class Gathering:
         tell(plan.count if finished else len(self._rows_looked_at()) * across)
         window = _Window(self._scan, plan, runners.looks_beyond, self._work.array)
         logits: Rows | None = None
-        runners.know(None)
+        evidence: Evidence | None = None
         if looks and finished < len(plan.tops):
             counts, logits = self._look(runners, plan, window.tile, tell)
-            runners.know(evidence_of(counts, plan))
+            evidence = evidence_of(counts, plan)
+        runners.know(evidence, leaves_sound=self._leaves_sound(runners, plan, finished, logits))
         for batch, changes in changed(runners, plan, window.tile, logits, finished):
             for tile, pixels in zip(batch, changes, strict=True):
                 tiling.add(change, plan, tile, pixels)
             done += len(batch)
             if batch[-1].column == across - 1:
-                self._finish_row(batch[-1].row, plan, change, runners.redone)
+                self._finish_row(batch[-1].row, plan, change, runners)
             tell()
         window.delete()
         self._work.delete(self._logits)
@@ -128,10 +143,18 @@ class Gathering:
                 if logits is not None:
                     logits.flush()
                 self._work.save(name(row + 1), counts)
-                self._note_row("looked", row, runners.redone)
+                self._note_row("looked", row, runners)
                 self._work.delete(name(row))
             tell(batch[-1].row * len(plan.lefts) + batch[-1].column + 1)
         return counts, logits
+
+    def _leaves_sound(
+        self, runners: Runners, plan: tiling.Plan, finished: int, logits: Rows | None
+    ) -> bool:
+        if not runners.looks_first or finished == len(plan.tops):
+            return False
+        known = self._scan.lost is not None
+        return leaves_sound(self._preserve, self._scan.rgb, logits, known=known)
 
     def _rows_looked_at(self) -> list[dict[str, Any]]:
         return list(self._work.notes(event="looked", page=self._name))
@@ -165,7 +188,7 @@ class Gathering:
         rows = list(self._work.notes(event="row", page=self._name))
         finished = len(rows)
         if rows:
-            runners.redone = rows[-1]["redone"]
+            runners.redone, runners.left = rows[-1]["redone"], rows[-1]["left"]
             log.info("%d of %d rows of tiles are there already", finished, len(plan.tops))
         if finished == len(plan.tops):
             return finished
@@ -179,17 +202,20 @@ class Gathering:
             change[shared.stop + band.start : shared.stop + band.stop] = 0
         return finished
 
-    def _finish_row(self, row: int, plan: tiling.Plan, change: StoredRows, redone: int) -> None:
+    def _finish_row(
+        self, row: int, plan: tiling.Plan, change: StoredRows, runners: Runners
+    ) -> None:
         change.flush()
         if row + 1 < len(plan.tops):
             # The next row of tiles adds to these; should it be interrupted, they are needed again.
             shared = tiling.shared_rows(plan, row + 1)
             self._work.save(self._kept(row + 1), change[shared])
-        self._note_row("row", row, redone)
+        self._note_row("row", row, runners)
         self._work.delete(self._kept(row))
 
-    def _note_row(self, event: str, row: int, redone: int) -> None:
-        self._work.note({"event": event, "page": self._name, "row": row, "redone": redone})
+    def _note_row(self, event: str, row: int, runners: Runners) -> None:
+        done = {"row": row, "redone": runners.redone, "left": runners.left}
+        self._work.note({"event": event, "page": self._name, **done})
 
     def _kept(self, row: int) -> str:
         return f"{self._name}-begun-{row}.npy"

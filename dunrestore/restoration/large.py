@@ -192,7 +192,7 @@ class _Large:
         scan = Scan(upright_rows(page), page.encoding, lost)
         proposed, computed = self._propose(scan, name)
         _leave_hidden(scan, proposed)
-        losses, preserved, margins = self._decide(page, proposed, lost, name)
+        losses, preserved, margins = self._decide(page, proposed, computed, lost, name)
         kept = self._folder.array(f"{name}-losses", losses.shape, bool)
         samples = self._folder.array(f"{name}-restored", page.samples.shape, page.samples.dtype)
         restored = replace(page, samples=as_samples(samples))
@@ -215,8 +215,9 @@ class _Large:
     def _propose(self, scan: Scan, name: str) -> tuple[StoredRows, Computed]:
         """(H, W, 3 or 4): the change of every pixel, with the probability of damage."""
         channels = 4 if facts(self._network).has_finder else 3
-        gathering = Gathering(scan, self._folder, name, channels)
-        options, begun = self._work.options, gathering.begun()
+        options = self._work.options
+        gathering = Gathering(scan, self._folder, name, channels, options.preserve)
+        begun = gathering.begun()
         tile: int | None = None
         batch: int | None = None
         if begun.get("device") == choose_devices(options.device)[0].type:
@@ -234,7 +235,12 @@ class _Large:
         )
 
     def _decide(
-        self, page: Picture, proposed: StoredRows, lost: Rows | None, name: str
+        self,
+        page: Picture,
+        proposed: StoredRows,
+        computed: Computed,
+        lost: Rows | None,
+        name: str,
     ) -> tuple[Rows, bool, Margins | None]:
         """The weights of what is lost, (H, W), whether all else is preserved, and the margins."""
         preserve = self._work.options.preserve
@@ -257,7 +263,8 @@ class _Large:
         if preserve == "never":
             return losses, False, None
         picture = rgb_rows(page)
-        noisy = preserve == "auto" and is_noisy(picture, change, losses)
+        may_be = preserve == "auto" and not computed.tiles_left
+        noisy = may_be and is_noisy(picture, change, losses)
         margins = margins_of(picture, losses)
         return OutsideMargins(losses, margins) if margins else losses, not noisy, margins
 

@@ -46,6 +46,8 @@ def restore_picture(
     progress: Progress | None = None,
     lost: NDArray[np.bool_] | None = None,
     hidden: NDArray[np.bool_] | None = None,
+    *,
+    complete: bool = False,
 ) -> Restoration:
     """Decide what to change in ``picture``; nothing is changed yet.
 
@@ -56,6 +58,7 @@ def restore_picture(
         progress: told of each finished batch of tiles.
         lost: (H, W), True where the picture is known to be lost; None to find the losses.
         hidden: (H, W), True where nobody sees the picture: nothing is found or changed there.
+        complete: propose changes also where nothing of them will apply.
 
     Raises:
         UsageError: if the network cannot be told where the losses are.
@@ -63,7 +66,7 @@ def restore_picture(
     """
     check_mask(network, lost, (picture.shape[0], picture.shape[1]))
     given = picture if lost is None else np.dstack([picture, lost]).astype(np.float32)
-    proposal = propose(given, network, options, progress)
+    proposal = propose(given, network, options, progress, complete=complete)
     if hidden is not None:
         proposal.change[hidden] = 0
         if proposal.damage is not None:
@@ -77,7 +80,8 @@ def restore_picture(
     everywhere = np.ones(picture.shape[:2], np.float32)
     if options.preserve == "never":
         return Restoration(proposal, everywhere, weight > 0, preserved=False)
-    noisy = options.preserve == "auto" and is_noisy(picture, proposal.change, weight)
+    may_be = options.preserve == "auto" and not proposal.computed.tiles_left
+    noisy = may_be and is_noisy(picture, proposal.change, weight)
     margins = margins_of(picture, weight)
     if margins is not None:
         everywhere = OutsideMargins(everywhere, margins)[:]

@@ -31,7 +31,7 @@ class FindsWhite(torch.nn.Module):
         likely = torch.sigmoid(logits) if lost is None else lost
         return torch.stack(list(map(count_colours, x, likely[:, 0], parts))).sum(0), logits
 
-    def forward(self, x, lost=None, parts=None, evidence=None, found=None):
+    def forward(self, x, lost=None, parts=None, evidence=None, found=None, leaves_sound=False):
         self.seen.append(evidence is not None)
         if found is None:
             _, found = self.look(x, None, parts)

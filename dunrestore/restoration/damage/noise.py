@@ -26,6 +26,32 @@ def is_noisy(picture: Rows, change: Rows, weight: Rows) -> bool:
         change: (H, W, 3), what the network proposes.
         weight: (H, W), the damage found.
     """
+    before = notable_noise(picture, weight)
+    if before == 0:
+        return False
+
+    def power(rows: slice) -> tuple[float, int]:
+        sound = change[rows][weight[rows] == 0]
+        return float(np.square(sound, dtype=np.float64).sum()), sound.size
+
+    taken, values = 0.0, 0
+    for part, number in each_band(power, *picture.shape[:2]):
+        taken += part
+        values += number
+    taken = 255 * (taken / values) ** 0.5
+    return taken < 1.12 * before and noise_level(picture, weight, change) < 0.4 * before
+
+
+def notable_noise(picture: Rows, weight: Rows) -> float:
+    """The ``noise_level`` of a scan that may be noisy as a whole, before anything else is asked.
+
+    Args:
+        picture: as in ``noise_level``.
+        weight: as there.
+
+    Returns:
+        0 where there is less noise than ``NOISY``, or too little of the picture to tell.
+    """
     height, width = picture.shape[:2]
 
     def count(rows: slice) -> int:
@@ -33,19 +59,9 @@ def is_noisy(picture: Rows, change: Rows, weight: Rows) -> bool:
 
     sound = sum(each_band(count, height, width))
     if min(height, width) < 16 or sound < 0.1 * height * width:
-        return False
-    before = noise_level(picture, weight)
-    if before <= NOISY:
-        return False
-
-    def power(rows: slice) -> float:
-        return float(np.square(change[rows][weight[rows] == 0], dtype=np.float64).sum())
-
-    taken = 0.0
-    for part in each_band(power, height, width):
-        taken += part  # not sum(), which adds otherwise from Python 3.12 on
-    taken = 255 * (taken / (3 * sound)) ** 0.5
-    return taken < 1.12 * before and noise_level(picture, weight, change) < 0.4 * before
+        return 0.0
+    level = noise_level(picture, weight)
+    return level if level > NOISY else 0.0
 
 
 def noise_level(picture: Rows, weight: Rows, change: Rows | None = None) -> float:

@@ -1,0 +1,114 @@
+"""Tiles in which nothing is lost are left to themselves, where that changes nothing."""
+
+import numpy as np
+import pytest
+import torch
+
+from dunrestore.checkpoints.load import Model
+from dunrestore.models.guided import Guided, GuidedConfig
+from dunrestore.models.hinet import HINetConfig
+from dunrestore.restoration import source
+from dunrestore.restoration.change import plan_tiles
+from dunrestore.restoration.options import RestoreOptions
+from dunrestore.restoration.picture import restore_picture
+from tests.restoration.batches import EPOCH
+from tests.restoration.test_large import WhiteIsLost, make_tiff, restored
+
+SIDE = 96
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(1)
+    inner = HINetConfig(width=2, depth=2, hin_first=1, hin_last=1, in_channels=7)
+    network = Guided(GuidedConfig(finder_width=2, finder_depth=2, pyramid_levels=3, hinet=inner))
+    network.finder = WhiteIsLost()
+    with torch.no_grad():
+        network.hinet.last.weight.mul_(4)
+    asked: list[int] = []
+    network.hinet.register_forward_pre_hook(lambda _, given: asked.append(len(given[0])))
+    network.asked = asked
+    return network.requires_grad_(False).eval()
+
+
+def scan(noise=0.0):
+    """A smooth picture of three rows of four tiles with a loss in one of them."""
+    rows, columns = np.mgrid[:240, :330] / 330
+    picture = np.stack([0.2 + 0.3 * rows, 0.5 - 0.3 * columns, 0.3 + 0.2 * rows * columns], axis=2)
+    picture += np.random.default_rng(0).normal(0, noise, picture.shape)
+    picture[20:30, 20:40] = 1
+    return picture.clip(0, 1).astype(np.float32)
+
+
+def options(**more):
+    return RestoreOptions(
+        **{"tile": SIDE, "overlap": 16, "device": "cpu", "precision": "fp32"} | more
+    )
+
+
+def applied(found):
+    return found.proposal.change * found.weight[..., None]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("preserve", ["auto", "always"])
+def test_what_comes_out_is_the_same(network, preserve, batch_size):
+    chosen = options(preserve=preserve, batch_size=batch_size)
+    left = restore_picture(scan(), network, chosen)
+    number = sum(network.asked)
+    whole = restore_picture(scan(), network, chosen, complete=True)
+    assert left.weight.any()
+    assert np.array_equal(applied(left), applied(whole))
+    assert np.array_equal(left.losses, whole.losses)
+    assert number == 1
+    assert left.proposal.computed.tiles_left == sum(network.asked) - 2 == 11
+    assert whole.proposal.computed.tiles_left == 0
+
+
+@pytest.mark.parametrize("tile", [SIDE, None])
+def test_a_sound_picture_needs_no_more_than_the_finder(network, tile):
+    sound = scan()[64:]
+    found = restore_picture(sound, network, options(tile=tile))
+    assert not network.asked
+    assert not found.proposal.change.any()
+    assert restore_picture(sound, network, options(tile=tile), complete=True).proposal.change.any()
+
+
+@pytest.mark.parametrize("tile", [SIDE, None])
+def test_of_a_scan_that_may_be_noisy_all_is_asked(network, tile):
+    found = restore_picture(scan(noise=0.06), network, options(tile=tile))
+    assert found.proposal.computed.tiles_left == 0
+    assert sum(network.asked) == (12 if tile else 1)
+
+
+def test_where_nothing_is_preserved_all_is_asked(network):
+    restore_picture(scan(), network, options(preserve="never"))
+    assert sum(network.asked) == 12
+
+
+@pytest.mark.parametrize("preserve", ["auto", "never"])
+def test_a_mask_says_which_tiles_are_asked(network, preserve):
+    lost = np.zeros((240, 330), bool)
+    lost[200:210, 300:310] = True
+    found = restore_picture(scan(noise=0.06), network, options(preserve=preserve), lost=lost)
+    assert sum(network.asked) == (1 if preserve == "auto" else 12)
+    assert found.proposal.change[lost].any()
+
+
+@pytest.mark.parametrize("size", [(96, 500), (400, 500)])
+def test_the_same_from_the_disk(monkeypatch, tmp_path, network, size):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
+    path = make_tiff(tmp_path / "in.tif", seed=3, size=size)
+    model = Model("random", "guided", network, {}, "0" * 64, tmp_path)
+    results, asked = [], []
+    for large in (False, True):
+        monkeypatch.setattr(source, "IN_MEMORY", 0 if large else 10**9)
+        folder = tmp_path / str(large)
+        folder.mkdir()
+        values = {"tile": SIDE, "overlap": 16, "preserve": "always"}
+        results.append(restored(folder, path, model, values)[0])
+        asked.append(sum(network.asked))
+        network.asked.clear()
+    assert results[0] == results[1]
+    assert asked[0] == asked[1]
+    assert 0 < asked[0] < plan_tiles(size, network, options(), SIDE)[0].count
