@@ -2,7 +2,7 @@
 
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -10,7 +10,8 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import typer
 
 from dunrestore.cli import console
-from dunrestore.training.config import TrainConfig, make_config, read_toml, to_toml
+from dunrestore.errors import ConfigError
+from dunrestore.training.config import TrainConfig, make_config, read_toml, said_of_file, to_toml
 
 DEFAULT_FOLDER = Path("training")
 
@@ -30,21 +31,21 @@ def _train(
 ) -> None:
     """Train a model on your own pictures; several GPUs or machines: the same under torchrun."""
     console.set_up(quiet=quiet, verbose=verbose, log_file=log_file)
-    layers = [read_toml(config_file)] if config_file is not None else []
-    layers.append({name: value for name, value in given.items() if value is not None})
-    if print_config and not resume:
-        console.data.print(to_toml(make_config(*layers)), end="", markup=False)
-        return
-    from dunrestore.cli.train_progress import TrainingProgress
-    from dunrestore.training.distributed import joined_world
-    from dunrestore.training.run import saved_config, train
-
-    if resume:
-        layers.insert(0, dict(saved_config(output)))
-    config = make_config(*layers)
+    in_file = {} if config_file is None else read_toml(config_file)
+    options = {name: value for name, value in given.items() if value is not None}
+    try:
+        config = make_config(_saved(output) if resume else {}, in_file, options)
+    except ConfigError as error:
+        if config_file is None:
+            raise
+        raise said_of_file(error, config_file, in_file) from None
     if print_config:
         console.data.print(to_toml(config), end="", markup=False)
         return
+    from dunrestore.cli.train_progress import TrainingProgress
+    from dunrestore.training.distributed import joined_world
+    from dunrestore.training.run import train
+
     with joined_world() as world:
 
         def watchers(start: int) -> list[TrainingProgress]:
@@ -69,6 +70,12 @@ def _train(
             )
         elif not quiet:
             console.say(f"{result.model}: {result.iterations} iterations")
+
+
+def _saved(folder: Path) -> Mapping[str, Any]:
+    from dunrestore.training.run import saved_config  # imports torch
+
+    return saved_config(folder)
 
 
 def _parameter(name: str, hint: Any, *declarations: Any, default: Any = None, **more: Any) -> Any:

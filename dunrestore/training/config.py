@@ -245,7 +245,27 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"not a TOML file: {error}", path=path) from error
     except ConfigError as error:
-        raise error.about(path) from error
+        raise _in_file(error, path) from error
+
+
+def said_of_file(error: ConfigError, path: Path, values: Mapping[str, Any]) -> ConfigError:
+    """An error of all layers; about the configuration file, if that is wrong by itself, too.
+
+    Args:
+        error: what ``make_config`` raised.
+        path: the file.
+        values: what it holds.
+    """
+    try:
+        make_config(values)
+    except ConfigError as alone:
+        if str(alone) == str(error):
+            return _in_file(error, path)
+    return error
+
+
+def _in_file(error: ConfigError, path: Path) -> ConfigError:
+    return ConfigError(error.cause, path=path, next_step=error.next_step or "correct it there")
 
 
 def to_toml(config: TrainConfig) -> str:

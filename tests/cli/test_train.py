@@ -82,6 +82,36 @@ def test_every_error_is_one_line(tmp_path, capsys, toml, arguments, code, messag
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("toml", "options", "message"),
+    [
+        ("batch = 0", [], "FILE: batch must be at least 1, not 0; correct it there"),
+        ("batch = 0", ["--lr", -1], "FILE: batch must be at least 1, not 0; correct it there"),
+        ('batch = "x"', [], "FILE: batch must be a whole number, not 'x'; correct it there"),
+        ("painted = 1.5", [], "FILE: painted is a share between 0 and 1, not 1.5; correct it"),
+        ("batch = 5\naccumulate = 2", [], "FILE: a batch of 5 cannot be computed in 2 equal parts"),
+        ("gaussian = 300", [], "FILE: gaussian must lie between 0 and 255"),
+        ("batch = 3", ["--batch", 0], "batch must be at least 1, not 0"),
+        ("batch = -1", ["--batch", 0], "batch must be at least 1, not 0"),
+        ("accumulate = 3", ["--batch", 4], "a batch of 4 cannot be computed in 3 equal parts"),
+    ],
+)
+def test_what_the_configuration_file_is_wrong_in_names_it(tmp_path, capsys, toml, options, message):
+    file = tmp_path / "run.toml"
+    file.write_text(toml)
+    for more in ([], ["--print-config"]):
+        assert train("-c", file, "-o", tmp_path / "run", *options, *more) == 9
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: " + message.replace("FILE", str(file)))
+
+
+def test_an_option_stands_in_for_what_the_file_is_wrong_in(tmp_path, capsys):
+    file = tmp_path / "run.toml"
+    file.write_text("batch = 0")
+    assert train("-c", file, "--batch", 3, "--print-config") == 0
+    assert make_config(tomllib.loads(capsys.readouterr().out)).batch == 3
+
+
 def test_what_is_frozen_is_a_part_and_no_file(capsys):
     assert run(["train", "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
