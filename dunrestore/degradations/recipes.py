@@ -125,7 +125,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "losses": Recipe(
         (
-            Damage("random-walk", (0.02, 0.35), _WHITE_AND_OTHERS, probability=0.8),
+            Damage("random-walk", (0.02, 0.35), _WHITE_AND_OTHERS, probability=0.65),
             Damage("flakes", (0.02, 0.20), FILLS, probability=0.2),
             Damage("cracks", (0.005, 0.04), ("dark", "plaster", "white"), probability=0.1),
             Damage(
@@ -134,7 +134,7 @@ RECIPES: dict[str, Recipe] = {
                 (*_WHITE_AND_OTHERS, "white", "flat", "flat"),
                 probability=0.5,
             ),
-            Damage("scratches", (0.002, 0.02), _WHITE_AND_OTHERS, probability=0.25),
+            Damage("scratches", (0.002, 0.02), _WHITE_AND_OTHERS, probability=0.4),
         ),
         gaussian=(0, 20),
         gaussian_probability=0.2,
