@@ -68,7 +68,10 @@ class Damage:
             raise ValueError(f"unknown fill {min(unknown)!r}; known: {', '.join(FILLS)}")
         low, high = self.coverage
         if not 0 <= low <= high <= 1:
-            raise ValueError(f"coverage must lie between 0 and 1, not {low:g} to {high:g}")
+            raise ValueError(  # in percent, as every option takes it
+                "coverage must lie between 0 and 100 %, the least not above the most:"
+                f" here {100 * low:g} and {100 * high:g}"
+            )
 
 
 @dataclass(frozen=True)

@@ -144,15 +144,6 @@ class TrainConfig:
         """
         from dunrestore.degradations.recipes import RECIPES, override  # more than --help needs
 
-        for usual in RECIPES[self.recipe].damages:
-            given = self.coverage_min, self.coverage_max
-            pairs = zip(given, usual.coverage, strict=True)
-            low, high = (100 * share if own is None else own for own, share in pairs)
-            if not 0 <= low <= high <= 100:
-                raise ConfigError(
-                    "coverage must lie between 0 and 100 %, coverage_min not above coverage_max:"
-                    f" here {low:g} and {high:g}"
-                )
         try:
             return override(
                 RECIPES[self.recipe],

@@ -132,3 +132,8 @@ def test_jpeg_loses_more_at_a_lower_quality():
 def test_what_makes_no_sense_is_refused(wrong):
     with pytest.raises(ValueError, match=r"unknown|must lie|takes no fill"):
         wrong()
+
+
+def test_a_coverage_that_makes_no_sense_is_told_in_percent():
+    with pytest.raises(ValueError, match=r"between 0 and 100 %, .*: here 50 and 10$"):
+        Damage("flakes", (0.5, 0.1))
