@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dunrestore.errors import InputError, NothingToDoError, UsageError
-from dunrestore.imaging.folders import by_name, pictures_in
+from dunrestore.imaging.folders import by_name, shown_pictures_in
 from dunrestore.provenance import change_map
 
 
@@ -103,7 +103,8 @@ def _with_masks(pairs: Sequence[Pair], masks: Path, left_out: list[str]) -> list
 
 def _unique(folder: Path, left_out: list[str], suffix: str = "") -> dict[str, Path]:
     """Pictures by relative path without extension; two of one name are both left out."""
-    pictures = [p for p in pictures_in(folder) if not p.name.endswith(change_map.SUFFIXES)]
+    shown = shown_pictures_in(folder)
+    pictures = [path for path in shown if not path.name.endswith(change_map.SUFFIXES)]
     found = by_name(pictures, folder, suffix)
     for first, *others in found.values():
         left_out += [f"{path}: {first.name} has the same name" for path in others]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from dunrestore.errors import InputError, NothingToDoError, file_access_error
-from dunrestore.imaging.folders import by_name, name_of, pictures_in
+from dunrestore.imaging.folders import by_name, name_of, shown_pictures_in
 
 INPUTS = ("input", "inputs", "lq", "damaged", "masked")
 TARGETS = ("target", "targets", "gt", "clean", "ground_truth", "hq")
@@ -95,7 +95,7 @@ def _challenge(damaged: Path, clean: Path) -> Listing:
     inputs: dict[str, Path] = {}
     masks: dict[str, Path] = {}
     left_out: list[LeftOut] = []
-    for path in _pictures(damaged):
+    for path in shown_pictures_in(damaged):
         stem = name_of(PurePath(path.name))
         if stem.endswith("_masked"):
             inputs[stem.removesuffix("_masked")] = path
@@ -147,18 +147,9 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
     return next((present[name] for name in names if name in present), None)
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """Without those that are hidden, or in a hidden folder."""
-    return [
-        path
-        for path in pictures_in(folder)
-        if not any(part[0] == "." for part in path.relative_to(folder).parts)
-    ]
-
-
 def _first_by_name(folder: Path) -> tuple[dict[str, Path], list[LeftOut]]:
     """Pictures by name; of two with one name the first, and the other is left out."""
-    named = by_name(_pictures(folder), folder)
+    named = by_name(shown_pictures_in(folder), folder)
     left_out = [
         LeftOut(path, f"has the same name as {first.name}")
         for first, *others in named.values()

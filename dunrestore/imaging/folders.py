@@ -20,6 +20,19 @@ def pictures_in(folder: Path) -> list[Path]:
     )
 
 
+def shown_pictures_in(folder: Path) -> list[Path]:
+    """The same without those that are hidden, or in a hidden folder below ``folder``.
+
+    Raises:
+        OSError: if the folder cannot be read.
+    """
+    return [
+        path
+        for path in pictures_in(folder)
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+
+
 def is_litter(path: Path) -> bool:
     """Whether a file is only called like a picture: what macOS and some file servers leave."""
     return path.name.startswith("._") or "@eaDir" in path.parts

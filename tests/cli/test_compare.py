@@ -60,6 +60,26 @@ def test_change_maps_are_no_pictures_to_compare(folders, capsys):
     assert len(lines(capsys)[0]) == 3
 
 
+def test_hidden_files_are_no_pictures_to_compare(folders, tmp_path, capsys):
+    restored, truth = folders
+    masks = tmp_path / "masks"
+    mask = Image.new("L", (30, 24))
+    mask.paste(255, (5, 5, 15, 15))
+    for name in ("a", "c", "sub/b"):
+        (masks / name).parent.mkdir(parents=True, exist_ok=True)
+        mask.save(masks / f"{name}.png")
+    for folder in (restored, truth, masks):
+        (folder / ".cache").mkdir()
+        for name in (".DS_Store", "._a.png", ".a.png", ".cache/a.png"):
+            (folder / name).write_bytes(b"no picture")
+    (restored / ".only here.png").write_bytes(b"no picture")
+    given = (restored, truth, "--suffix", "-restored", "--mask", masks)
+    assert compared(*given) == 0
+    found, err = lines(capsys)
+    assert [one["picture"] for one in found] == ["a", "c", "sub/b"]
+    assert err == ""
+
+
 def test_folders_are_matched_by_name_and_suffix(folders, capsys):
     restored, truth = folders
     assert compared(restored, truth, "--suffix", "-restored") == 0

@@ -1,6 +1,6 @@
 import unicodedata
 
-from dunrestore.imaging.folders import by_name, pictures_in
+from dunrestore.imaging.folders import by_name, pictures_in, shown_pictures_in
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "dorée") for form in ("NFC", "NFD"))
 
@@ -17,6 +17,11 @@ def test_pictures_are_found_by_extension_in_any_case_and_at_any_depth(tmp_path):
     (tmp_path / "folder.png").mkdir()
     found = [path.relative_to(tmp_path).as_posix() for path in pictures_in(tmp_path)]
     assert found == ["b.PNG", "c.jpe", "cave/a.j2k"]
+
+
+def test_what_is_hidden_below_a_folder_is_not_shown(tmp_path):
+    folder = make(tmp_path / ".kept", "a.png", ".b.png", ".cache/c.png", "cave/d.png", "._a.png")
+    assert shown_pictures_in(folder) == [folder / "a.png", folder / "cave/d.png"]
 
 
 def test_all_files_of_a_name_are_told(tmp_path):
