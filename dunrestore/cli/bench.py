@@ -161,8 +161,14 @@ def bench(
         cache_dir=cache_dir,
         offline=offline,
     )
-    with BenchProgress(enabled=not (quiet or no_progress)) as bar:
-        outcome = measure(request, bar.start)
+    try:
+        with BenchProgress(enabled=not (quiet or no_progress)) as bar:
+            outcome = measure(request, bar.start)
+    except KeyboardInterrupt:
+        if output is not None:
+            anew = " without --overwrite" if overwrite else ""
+            console.say(f"stopped; run it again{anew} to go on")
+        raise
     _report(outcome, output, as_json=as_json, quiet=quiet)
 
 

@@ -190,6 +190,24 @@ def test_an_interrupted_run_goes_on_where_it_was(clean, models, tmp_path, monkey
     assert measured == []
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["-o", "OUT"], "stopped; run it again to go on\n"),
+        (["-o", "OUT", "--overwrite"], "stopped; run it again without --overwrite to go on\n"),
+        ([], ""),
+    ],
+)
+def test_who_interrupts_is_told_how_to_go_on(clean, tmp_path, capsys, monkeypatch, options, said):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(contestants, "restore_picture", interrupted)
+    given = (tmp_path / "o" if option == "OUT" else option for option in options)
+    assert bench(clean, "--damage", "challenge", "-m", "hinet-db", "--limit", "1", *given) == 130
+    assert capsys.readouterr().err == said + "error: interrupted\n"
+
+
 def test_other_settings_and_models_are_measured_anew(clean, models, tmp_path, monkeypatch):
     kept, measured = Journal.add, []
     monkeypatch.setattr(Journal, "add", lambda s, k, r: (measured.append(r), kept(s, k, r)))
