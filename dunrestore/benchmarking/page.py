@@ -144,7 +144,7 @@ def _picture_rows(
             "input": previews.path(block, image, "input"),
             "result": previews.path(block, image, "result", method.name),
             "truth": previews.path(block, image, "truth"),
-            "error": previews.path(block, image, "error", method.name),
+            "largest error": previews.path(block, image, "error", method.name),
         }
         row = next(
             (

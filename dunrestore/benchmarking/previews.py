@@ -1,5 +1,6 @@
 """Small pictures for the page: input, result, truth, and where and how much a result is off."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,18 +53,41 @@ class Previews:
         _save(small_truth, self.path(block, case.image, "truth"))
         _save(_shrunk(case.damaged), self.path(block, case.image, "input"))
         for method, picture in zip(contestant.methods, pictures, strict=True):
-            small = _shrunk(picture)
-            _save(small, self.path(block, case.image, "result", method.name))
-            _save(error_map(small, small_truth), self.path(block, case.image, "error", method.name))
+            _save(_shrunk(picture), self.path(block, case.image, "result", method.name))
+            errors = error_map(picture, case.truth, (small_truth.shape[0], small_truth.shape[1]))
+            _save(errors, self.path(block, case.image, "error", method.name))
 
 
-def error_map(picture: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Colour difference as a colour, black for none, over (H, W, 3) RGB pictures."""
-    difference = deltaE_ciede2000(rgb2lab(truth), rgb2lab(picture))
-    place = np.clip(difference / WORST_SHOWN, 0, 1) * (len(_COLOURS) - 1)
+def error_map(
+    picture: NDArray[np.uint8], truth: NDArray[np.uint8], size: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Colour difference as a colour, black for none; of each cell the largest: thin losses show.
+
+    Args:
+        picture: (H, W, 3) RGB.
+        truth: (H, W, 3) RGB.
+        size: (h, w) of the map, at most H and W.
+    """
+    height, width = truth.shape[:2]
+    rows = np.arange(size[0] + 1) * height // size[0]
+    columns = np.arange(size[1]) * width // size[1]
+    largest = np.array(
+        [  # at full size only a row of cells at a time
+            np.maximum.reduceat(_difference(picture[a:b], truth[a:b]).max(axis=0), columns)
+            for a, b in pairwise(rows)
+        ]
+    )
+    place = np.clip(largest / WORST_SHOWN, 0, 1) * (len(_COLOURS) - 1)
     steps = np.arange(len(_COLOURS))
     channels = [np.interp(place, steps, _COLOURS[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
+
+
+def _difference(picture: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.float64]:
+    found = np.zeros(truth.shape[:2])
+    unequal = (picture != truth).any(axis=2)  # few, of what was preserved
+    found[unequal] = deltaE_ciede2000(rgb2lab(truth[unequal]), rgb2lab(picture[unequal]))
+    return found
 
 
 def _shrunk(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

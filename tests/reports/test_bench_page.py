@@ -132,7 +132,7 @@ def test_the_worst_picture_comes_first(benchmark):
         "input",
         "result",
         "truth",
-        "error",
+        "largest error",
     ]
 
 
