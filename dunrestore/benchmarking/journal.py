@@ -24,6 +24,30 @@ def row_key(**parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
+def refuse_foreign(folder: Path, *, overwrite: bool = False) -> None:
+    """Refuse a folder that is none of a benchmark's, nor could become one; nothing is made.
+
+    Args:
+        folder: need not exist.
+        overwrite: accept any folder.
+
+    Raises:
+        FileAccessError: if it is a file, or holds something else; if it cannot be read.
+    """
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise file_access_error(error, folder) from error
+    if names - {".lock"} and NAME not in names and not overwrite:
+        raise FileAccessError(
+            "the folder holds other files",
+            path=folder,
+            next_step="choose an empty folder, or use --overwrite",
+        )
+
+
 class Journal:
     """The finished rows of a folder; a row is kept once it is on disk."""
 
@@ -44,13 +68,7 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(folder / ".lock")
             self._lock.acquire(timeout=0)
-            foreign = [p for p in folder.iterdir() if p.name != ".lock"]
-            if foreign and not self.path.exists() and not overwrite:
-                raise FileAccessError(
-                    "the folder holds other files",
-                    path=folder,
-                    next_step="choose an empty folder, or use --overwrite",
-                )
+            refuse_foreign(folder, overwrite=overwrite)
             if overwrite:
                 self.path.unlink(missing_ok=True)
             self._read()

@@ -12,7 +12,7 @@ from dunrestore.benchmarking.baselines import Choice, choose
 from dunrestore.benchmarking.cases import Source
 from dunrestore.benchmarking.contestants import Contestant
 from dunrestore.benchmarking.findings import Findings, analyse
-from dunrestore.benchmarking.journal import Journal
+from dunrestore.benchmarking.journal import Journal, refuse_foreign
 from dunrestore.benchmarking.perceptual import load_lpips
 from dunrestore.benchmarking.previews import Previews
 from dunrestore.benchmarking.protocol import Protocol
@@ -79,6 +79,8 @@ def measure(request: Request, start: Start = lambda steps: None) -> Outcome:
         DunrestoreError: if it cannot begin, or its files cannot be written; what goes wrong with
             single pictures stands in the rows.
     """
+    if request.output is not None:  # says now, not after downloads, what is wrong
+        refuse_foreign(request.output, overwrite=request.overwrite)
     sources, left_out = find_sources(request.folder, request.limit)
     sources = _clean_or_pairs(sources, request)
     taking_part = _contestants(request)

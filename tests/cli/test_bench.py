@@ -386,6 +386,27 @@ def test_errors_are_one_line(clean, models, tmp_path, capsys, arguments, code, m
     assert message in said
 
 
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [("file", "not a directory"), ("file/o", "not a directory"), ("others", "other files")],
+)
+def test_an_output_that_cannot_be_is_refused_before_any_work(
+    clean, tmp_path, capsys, monkeypatch, output, message
+):
+    (tmp_path / "others").mkdir()
+    for name in ("file", "others/letter.txt"):
+        (tmp_path / name).write_text("somebody's")
+    for work in ("find_sources", "load", "load_lpips"):
+        monkeypatch.setattr(session, work, lambda *_, **__: pytest.fail("has begun"))
+    given = ["--damage", "challenge", "-o", str(tmp_path / output)]
+    assert run(["bench", str(clean), *given]) == 5
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path / output}: ")
+    assert message in line
+    assert (tmp_path / "file").read_text() == "somebody's"
+    assert [path.name for path in (tmp_path / "others").iterdir()] == ["letter.txt"]
+
+
 def test_two_runs_never_write_into_one_folder(clean, models, tmp_path, capsys):
     journal = Journal(tmp_path / "o")
     arguments = (clean, "--damage", "challenge", "-m", models[0], "-o", tmp_path / "o")
