@@ -72,6 +72,7 @@ class Journal:
             if overwrite:
                 self.path.unlink(missing_ok=True)
             self._read()
+            self.path.touch()  # the folder is a benchmark's from now on, before the first row
         except Timeout as error:
             raise FileAccessError(
                 "another benchmark is writing here", path=folder, next_step="choose another folder"

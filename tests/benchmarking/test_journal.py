@@ -75,4 +75,10 @@ def test_rows_of_somebody_elses_are_refused_and_stay(tmp_path, foreign):
         read(tmp_path)
     assert path.read_bytes() == foreign
     Journal(tmp_path, overwrite=True).close()
-    assert not path.exists()
+    assert path.read_bytes() == b""
+
+
+def test_a_run_that_ended_before_its_first_row_is_gone_on_with(tmp_path):
+    Journal(tmp_path).close()
+    (tmp_path / "pictures").mkdir()
+    assert read(tmp_path) == {}
