@@ -25,12 +25,17 @@ _HEADINGS = {
 """Order and headings of the known fields; others follow under their own names."""
 
 
+CODE = "    "
+"""What lines begin with in Markdown that are to be copied as they are."""
+
+
 def render(name: str, card: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """A model card in Markdown.
 
     Args:
         name: the model's.
-        card: JSON values by field: a text becomes a paragraph, a list bullets, a table a table.
+        card: JSON values by field: a text becomes a paragraph, a list bullets, a table a table
+            whose ``commands``, if it has any, stand before it, each on a line to be copied.
         facts: what the program itself knows: architecture, hash, size ...
     """
     lines = [f"# {name}", ""]
@@ -128,7 +133,10 @@ def in_words(value: Any) -> str:
 
 def _block(value: Any) -> list[str]:
     if isinstance(value, dict):
-        return _table(flat(cast(dict[str, Any], value)))
+        fields = dict(cast(dict[str, Any], value))
+        commands = fields.pop("commands") if isinstance(fields.get("commands"), list) else []
+        code = [f"{CODE}{in_words(command)}" for command in commands]
+        return [*code, "", *_table(flat(fields))] if code else _table(flat(fields))
     if isinstance(value, list):
         return [*(f"- {item}" for item in cast(list[Any], value)), ""]
     return [str(value), ""]

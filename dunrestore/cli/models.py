@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,11 +96,22 @@ def show(
     facts = {"state": f"{status.state} ({_STATES[status.state]})", **cards.facts_of(status)}
     text = cards.render(status.name, cards.card_of(status), facts)
     if console.data.is_terminal:
-        from rich.markdown import Markdown  # takes its time
-
-        console.data.print(Markdown(text), soft_wrap=False)
+        _show_markdown(text)
     else:
         console.data.print(text, markup=False, end="")
+
+
+def _show_markdown(text: str) -> None:
+    from rich.markdown import Markdown  # takes its time
+
+    from dunrestore.checkpoints.cards import CODE
+
+    for is_code, lines in groupby(text.splitlines(), lambda line: line.startswith(CODE)):
+        part = "\n".join(lines)
+        if is_code:  # rich would break its lines, which are to be copied
+            console.data.print(f"\n{part}", markup=False)
+        else:
+            console.data.print(Markdown(part), soft_wrap=False)
 
 
 @app.command()

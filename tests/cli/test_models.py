@@ -7,6 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from dunrestore.checkpoints import cards
+from dunrestore.cli import console
 from dunrestore.cli.app import run
 
 
@@ -127,3 +129,27 @@ def test_listing_needs_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-2:] == ["0", "set()"]
+
+
+@pytest.mark.parametrize("columns", [0, 60])
+def test_the_commands_of_a_training_can_be_copied(models, monkeypatch, capsys, columns):
+    commands = json.loads(models("show", "hinet-db", "--json").out)["card"]["training"]["commands"]
+    assert len(commands) == 2
+    if columns:
+        terminal = console.Output(
+            highlight=False, soft_wrap=True, force_terminal=True, width=columns
+        )
+        monkeypatch.setattr(console, "data", terminal)
+    shown = models("show", "hinet-db")
+    assert shown.code == 0
+    assert [line.strip() for line in shown.out.splitlines() if "dunrestore train" in line] == (
+        commands
+    )
+    assert "128 open-licence pictures" in shown.out, "the rest of the training's table"
+
+
+def test_a_cards_lists_that_are_no_commands_stay_in_its_table():
+    card = {"training": {"commands": "by hand", "init": ["a", "b"]}, "figures": {"commands": []}}
+    shown = cards.render("m", card, {})
+    assert "| commands | by hand |\n| init | a, b |\n" in shown
+    assert "    " not in shown
