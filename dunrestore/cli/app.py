@@ -104,8 +104,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # none escapes as a traceback
         if was_noted():  # in the middle of an import, which made another error of it
             return _report("interrupted", ExitCode.INTERRUPTED)
-        shown = as_ours(error)
-        if "--json" in (sys.argv[1:] if arguments is None else arguments):
+        given = sys.argv[1:] if arguments is None else arguments
+        helps = "-h" in given or "--help" in given  # and touches no file
+        shown = as_ours(error, written="standard output" if helps else None)
+        if "--json" in given:
             with suppress(FileAccessError):  # nobody reads it
                 console.print_json(console.error_as_json(shown))
         return _report(str(shown), shown.exit_code)
