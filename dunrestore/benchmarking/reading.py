@@ -17,7 +17,8 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     """The first page of a picture: (H, W, 3) RGB, upright, 16-bit samples rounded to 8 bits.
 
     Raises:
-        InputError: if it cannot be read.
+        InputError: if it cannot be read, or is wholly transparent somewhere: nobody sees what is
+            measured there, and ``restore`` never changes it.
     """
     return read_kind(path)[0]
 
@@ -26,9 +27,15 @@ def read_kind(path: Path) -> tuple[NDArray[np.uint8], bool]:
     """The same, and whether the file is a grey one.
 
     Raises:
-        InputError: if it cannot be read.
+        InputError: as ``read_rgb``.
     """
     picture = files.read(path).pages[0]
+    if pixels.hidden(picture) is not None:
+        raise InputError(
+            "has wholly transparent pixels, whose colours nobody sees and restore never changes",
+            path=path,
+            next_step="crop them off, or flatten the picture, to have it measured",
+        )
     rows, columns = picture.samples.shape[:2]
     stored = np.empty((rows, columns, 3), np.uint8)
     for top in range(0, rows, STRIP):  # in floating point only a strip at a time

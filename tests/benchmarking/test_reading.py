@@ -18,6 +18,32 @@ def test_pictures_of_every_kind_become_8_bit_rgb(tmp_path, monkeypatch):
     assert np.array_equal(read_rgb(tmp_path / "grey.png"), np.repeat(grey[..., None], 3, axis=2))
 
 
+def palette():
+    picture = Image.new("P", (4, 6))
+    picture.putpalette([200] * 6)
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("picture", "clear"),
+    [
+        (Image.new("RGBA", (4, 6), (200, 200, 200, 1)), {}),
+        (Image.new("LA", (4, 6), (200, 1)), {}),
+        (Image.new("RGB", (4, 6)), {"transparency": (0, 0, 0)}),
+        (palette(), {"transparency": 0}),
+    ],
+)
+def test_pictures_that_are_somewhere_wholly_transparent_are_refused(tmp_path, picture, clear):
+    path = tmp_path / "a.png"
+    picture.save(path)
+    assert read_rgb(path).shape == (6, 4, 3)
+    if not clear:
+        picture.putpixel((1, 2), (200,) * (len(picture.mode) - 1) + (0,))
+    picture.save(path, **clear)
+    with pytest.raises(InputError, match=r"a\.png: .*wholly transparent.*; crop .* or flatten"):
+        read_rgb(path)
+
+
 def test_pictures_are_turned_upright(tmp_path):
     picture = Image.fromarray(np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3))
     exif = picture.getexif()

@@ -325,6 +325,21 @@ def test_everybody_is_averaged_over_the_same_pictures(clean, models, tmp_path, c
     assert counts[oracle] == 7
 
 
+def test_a_picture_that_can_be_seen_through_is_named_and_the_others_measured(clean, models, capsys):
+    path = sorted(clean.iterdir())[0]
+    layer = Image.open(path).convert("RGBA")
+    layer.putpixel((3, 4), (9, 9, 9, 0))
+    layer.save(path)
+    arguments = (clean, "--damage", "challenge", "-m", models[0], "--limit", "2", "--json")
+    assert bench(*arguments) == 10
+    shown, said = capsys.readouterr()
+    assert said.count("\n") == 1
+    assert said.startswith(f"error: {path}: has wholly transparent pixels")
+    results = json.loads(shown)
+    assert len(results["data"]["images"]) == 1
+    assert {row["image"] for row in results["rows"] if row["error"] is None} == {"壁画 3"}
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_grey_and_coloured_pictures_are_measured_as_restore_writes_them(
     clean, tmp_path, capsys, mode
