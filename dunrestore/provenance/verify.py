@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from dunrestore.errors import DunrestoreError, InputError, NothingToDoError
+from dunrestore.imaging.folders import files_below
 from dunrestore.provenance import checksums, record
 from dunrestore.storage.hashing import sha256_of
 
@@ -29,13 +30,15 @@ def verify(folder: Path) -> Iterator[Checked]:
         folder: where restored files lie.
 
     Raises:
-        InputError: if there is no such folder.
+        InputError: if there is no such folder, or a list of hashes is none.
+        FileAccessError: if a folder, or a list, cannot be read.
         NothingToDoError: if nothing in it has a record.
     """
     if not folder.is_dir():
         reason = "this is no folder" if folder.exists() else "there is no such folder"
         raise InputError(reason, path=folder, next_step="check the name")
-    sidecars = sorted(folder.rglob(f"*{record.SUFFIX}"))
+    found = sorted(files_below(folder))
+    sidecars = [path for path in found if path.name.endswith(record.SUFFIX)]
     listed = checksums.read(folder)
     if not sidecars and not listed:
         raise NothingToDoError(
@@ -43,6 +46,10 @@ def verify(folder: Path) -> Iterator[Checked]:
         )
     for sidecar in sidecars:
         yield _by_record(sidecar)
+    yield from _by_list(folder, listed)
+
+
+def _by_list(folder: Path, listed: dict[str, str]) -> Iterator[Checked]:
     for name, sha256 in sorted(listed.items()):
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):

@@ -1,6 +1,11 @@
+import os
 import unicodedata
+from pathlib import Path
 
-from dunrestore.imaging.folders import by_name, pictures_in, shown_pictures_in
+import pytest
+
+from dunrestore.errors import FileAccessError
+from dunrestore.imaging.folders import by_name, files_below, pictures_in, shown_pictures_in
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "dorée") for form in ("NFC", "NFD"))
 
@@ -22,6 +27,31 @@ def test_pictures_are_found_by_extension_in_any_case_and_at_any_depth(tmp_path):
 def test_what_is_hidden_below_a_folder_is_not_shown(tmp_path):
     folder = make(tmp_path / ".kept", "a.png", ".b.png", ".cache/c.png", "cave/d.png", "._a.png")
     assert shown_pictures_in(folder) == [folder / "a.png", folder / "cave/d.png"]
+
+
+@pytest.fixture
+def closed(tmp_path, monkeypatch):
+    """A folder that cannot be read, among others that can."""
+    make(tmp_path, "a.png", "closed/b.png", "open/c.png")
+    scan = os.scandir
+
+    def refusing(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    return tmp_path
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(closed):
+    with pytest.raises(FileAccessError, match="closed: permission denied"):
+        list(files_below(closed))
+
+
+def test_folders_of_the_system_are_passed_over(closed):
+    (closed / "closed").rename(closed / "lost+found")
+    assert [path.name for path in pictures_in(closed)] == ["a.png", "c.png"]
 
 
 def test_all_files_of_a_name_are_told(tmp_path):

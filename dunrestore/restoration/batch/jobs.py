@@ -15,7 +15,7 @@ from dunrestore.errors import (
     file_access_error,
 )
 from dunrestore.imaging.files import IMAGE_SUFFIXES
-from dunrestore.imaging.folders import is_litter
+from dunrestore.imaging.folders import files_below, is_litter
 from dunrestore.provenance import change_map, record
 from dunrestore.restoration.batch.originals import refuse_replacing
 from dunrestore.restoration.source import ALL_BESIDE, Job
@@ -64,6 +64,7 @@ def plan_jobs(
 
     Raises:
         InputError: an input that does not exist, or is a pipe or a device.
+        FileAccessError: a folder that cannot be read, or an output that is no place for any.
         UsageError: outputs that would collide with each other or with an input, or an output that
             is no place for them.
         NothingToDoError: no picture found.
@@ -181,7 +182,7 @@ def _inside(output: Path | None, folder: Path) -> Path | None:
 
 def _pictures(folder: Path, *, recursive: bool) -> Iterator[Path]:
     try:
-        found = sorted(folder.rglob("*") if recursive else folder.iterdir())
+        found = sorted(files_below(folder) if recursive else folder.iterdir())
     except OSError as error:
         raise file_access_error(error, folder) from error
     for path in found:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,20 @@ def test_what_earlier_runs_made_is_no_input_of_another_folder(tree, caplog):
     assert "pictures that earlier runs made are left out (1)" in caplog.text
     (job,) = plan_jobs([tree / "in/old/a.png"], tree / "new")  # if it is named
     assert job.source == tree / "in/old/a.png"
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tree, monkeypatch):
+    scan = os.scandir
+
+    def refusing(path):
+        if Path(path).name == "deep":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert len(plan_jobs([tree / "in"], tree / "out")) == 2  # it is not descended into
+    with pytest.raises(FileAccessError, match="deep: permission denied"):
+        plan_jobs([tree / "in"], tree / "out", recursive=True)
 
 
 def test_what_other_systems_leave_is_no_picture(tree):
