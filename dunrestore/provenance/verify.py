@@ -39,14 +39,17 @@ def verify(folder: Path) -> Iterator[Checked]:
         raise InputError(reason, path=folder, next_step="check the name")
     found = sorted(files_below(folder))
     sidecars = [path for path in found if path.name.endswith(record.SUFFIX)]
-    listed = checksums.read(folder)
-    if not sidecars and not listed:
+    lists = {
+        path.parent: checksums.read(path.parent) for path in found if path.name == checksums.NAME
+    }
+    if not sidecars and not any(lists.values()):
         raise NothingToDoError(
             f"no file in {folder} has a record ({record.SUFFIX}) and there is no {checksums.NAME}"
         )
     for sidecar in sidecars:
         yield _by_record(sidecar)
-    yield from _by_list(folder, listed)
+    for place, listed in lists.items():
+        yield from _by_list(place, listed)
 
 
 def _by_list(folder: Path, listed: dict[str, str]) -> Iterator[Checked]:

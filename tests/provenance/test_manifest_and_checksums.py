@@ -131,6 +131,20 @@ def test_what_changed_is_named(folder):
     assert wrong == {"plain.png": "changed", "a b.png": "missing"}
 
 
+def test_lists_in_folders_below_are_checked_too(tmp_path):
+    inner = tmp_path / "run 1"
+    inner.mkdir()
+    for name in ("a.png", "b.png"):
+        (inner / name).write_bytes(b"x")
+    checksums.update(inner, [inner / "a.png", inner / "b.png"])
+    assert [one.verdict for one in verify(tmp_path)] == ["ok", "ok"]
+    (inner / "a.png").unlink()
+    assert [(one.path, one.verdict) for one in verify(tmp_path)] == [
+        (inner / "a.png", "missing"),
+        (inner / "b.png", "ok"),
+    ]
+
+
 @pytest.mark.parametrize("line", ["no hash at all\n", "0" * 64 + " \n"])
 def test_a_list_that_is_none_is_refused(tmp_path, line):
     (tmp_path / checksums.NAME).write_text(line)
