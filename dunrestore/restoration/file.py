@@ -124,6 +124,7 @@ def write_file(
         before_naming: called with the record before it is written and the output gets its name.
 
     Raises:
+        InputError: if the source, of which something was read until now, was changed meanwhile.
         FileAccessError: if it cannot be written.
         OutputCheckError: if what was written is not what was meant, or with ``strict`` if metadata
             was lost.
@@ -134,10 +135,14 @@ def write_file(
     overwrite = work.opened.replaces_sha256 is not None
     marked, notes = recording.marked_pages(work, changes)
     left_out = frozenset(name for page in marked for name in page.left_out)
+    as_it_is = work.opened.image_format == document.format and file_options.compression is None
+    copied = as_it_is and not any(any_of(change) for change in changes)
     made: list[Record] = []
 
     def note(unfinished: Path, lost: tuple[str, ...], recompressed: tuple[str, ...]) -> None:
         _refuse_losses(work, lost, left_out)
+        if copied or work.folder is not None:  # the source was read until now
+            work.opened.file.refuse_changed()
         if os.path.lexists(job.target) and not overwrite:
             raise FileAccessError("there is a file of this name by now", path=job.target)
         seconds = time.perf_counter() - start
@@ -147,8 +152,7 @@ def write_file(
             before_naming(made[0])
         _write_beside(made[0], work.opened, changes, file_options)
 
-    as_it_is = work.opened.image_format == document.format and file_options.compression is None
-    if as_it_is and not any(any_of(change) for change in changes):
+    if copied:
         files.copy(job.source, job.target, overwrite=overwrite, before_naming=note)
     else:
         files.write(

@@ -117,10 +117,10 @@ def restore_large(work: Work, progress: Progress | None) -> Work:
 
 def _wanted(work: Work) -> dict[str, Any]:
     """What decides the outcome; work for anything else is of no use."""
-    options = wanted_options(work.options, work.file_options, work.opened.job.mask)
+    options = wanted_options(work.options, work.file_options, work.opened.mask_file)
     return {
         "input": work.opened.job.source.name,
-        "input_sha256": work.opened.sha256,
+        "input_sha256": work.opened.file.sha256,
         "model_sha256": work.model.sha256,
         "options_sha256": options_hash(options),
         "software": __version__,
@@ -136,7 +136,7 @@ def _check_room(folder: WorkFolder, opened: Opened, count: int) -> None:
     to_write = room_to_write(kind, first.shape, first.dtype.itemsize)
     try:
         check_sides(kind, *first.shape[:2])
-        _check_disk(folder, work_bytes(pixels, sample_bytes) + to_write.disk + opened.size)
+        _check_disk(folder, work_bytes(pixels, sample_bytes) + to_write.disk + opened.file.bytes)
         _check_memory(kind, to_write.memory)
     except DunrestoreError:
         if not any(folder.notes(event="plan")):

@@ -29,7 +29,7 @@ from dunrestore.restoration.pages import RestoredPage
 from dunrestore.restoration.source import FileOptions, Opened
 from dunrestore.restoration.work_folder import WorkFolder
 from dunrestore.stamps import now
-from dunrestore.storage.hashing import sha256_of
+from dunrestore.storage.hashing import Hashed, sha256_of
 
 MOST_MARKED = 0.5
 """Share of a picture that a mask seldom marks but by mistake."""
@@ -78,7 +78,7 @@ class Finished:
 
 
 def wanted_options(
-    options: RestoreOptions, file_options: FileOptions, mask: Path | None
+    options: RestoreOptions, file_options: FileOptions, mask: Hashed | None
 ) -> Mapping[str, Any]:
     """What decides, beside input and model, what comes out.
 
@@ -96,7 +96,7 @@ def wanted_options(
         "format": file_options.image_format,
         "compression": file_options.compression,
         "pages": "first" if file_options.first_page else "all",
-        "mask_sha256": None if mask is None else sha256_of(mask),
+        "mask_sha256": None if mask is None else mask.sha256,
     }
 
 
@@ -140,8 +140,8 @@ def make_record(work: Work, changes: Sequence[Change], finished: Finished) -> Re
         input=FileFacts(
             source.name,
             str(source),
-            opened.sha256,
-            opened.size,
+            opened.file.sha256,
+            opened.file.bytes,
             opened.document.format,
         ),
         output=FileFacts(
@@ -160,7 +160,7 @@ def make_record(work: Work, changes: Sequence[Change], finished: Finished) -> Re
             intended_use=str(card.get("intended_use", "")),
             training=cards.in_words(card.get("training", "")),
         ),
-        options=wanted_options(work.options, work.file_options, opened.job.mask),
+        options=wanted_options(work.options, work.file_options, opened.mask_file),
         execution=_execution(work, finished.seconds),
         pages=pages,
         lost_metadata=finished.lost,

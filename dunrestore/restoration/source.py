@@ -15,6 +15,7 @@ from dunrestore.imaging.rows import Rows, StoredRows, temporary_rows
 from dunrestore.provenance import change_map, premis, record
 from dunrestore.restoration.damage.masks import read_masks
 from dunrestore.storage.atomic import make_folder
+from dunrestore.storage.hashing import Hashed
 
 IN_MEMORY = 16_000_000
 """Files of more pixels are restored band by band; a pixel takes up to 70 bytes in memory."""
@@ -76,14 +77,15 @@ class Opened:
     """A file that was read."""
 
     job: Job
-    sha256: str
-    size: int
-    """Bytes."""
+    file: Hashed
+    """The source."""
     document: Document
     image_format: Format
     """What the output will be."""
     masks: tuple[Rows, ...] | None = None
     """Where each page that is restored is known to be lost, bool (H, W); None to find out."""
+    mask_file: Hashed | None = None
+    """What they were read from."""
     brightest: tuple[float, ...] = ()
     """The largest sample of each mask, 0 to 1; 0 too if that is not easily known."""
     replaces_sha256: str | None = None
@@ -94,7 +96,8 @@ class Opened:
 
 def open_file(
     job: Job,
-    sha256: str,
+    file: Hashed,
+    mask_file: Hashed | None,
     file_options: FileOptions,
     replaces_sha256: str | None = None,
     outdated: tuple[Path, ...] = (),
@@ -103,18 +106,18 @@ def open_file(
 
     Args:
         job: where from and where to.
-        sha256: of the source.
+        file: the source.
+        mask_file: the job's mask, if it has one.
         file_options: how files are read.
         replaces_sha256: of the output that will be replaced.
         outdated: what lies beside that and goes with it.
 
     Raises:
         UsageError: if the output's name contradicts its format.
-        InputError: if the source cannot be read.
+        InputError: if source or mask cannot be read, or were changed since they were hashed.
         FileAccessError: if the folder cannot be made, or there is no room in it.
     """
     asked = _asked_format(job.target, file_options)
-    size = job.source.stat().st_size
     folder = job.target.parent
     document = read_in_part(job.source, file_options.max_mpixels, folder)
     make_folder(folder)
@@ -128,13 +131,16 @@ def open_file(
             return marks
 
         masks = read_masks(job.mask, pages, read, partial(temporary_rows, folder))
+    for one in (file, mask_file):
+        if one is not None:
+            one.refuse_changed()
     return Opened(
         job,
-        sha256,
-        size,
+        file,
         document,
         asked or document.format,
         masks=masks,
+        mask_file=mask_file,
         brightest=tuple(brightest),
         replaces_sha256=replaces_sha256,
         outdated=outdated,

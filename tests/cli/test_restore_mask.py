@@ -12,7 +12,10 @@ from dunrestore.cli.app import run
 from dunrestore.errors import ExitCode, InputError, UsageError
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINet, HINetConfig
+from dunrestore.provenance import record
 from dunrestore.restoration import source
+from dunrestore.restoration.batch import run as run_module
+from dunrestore.storage.hashing import sha256_of
 
 HINET = HINetConfig(width=2, depth=3, hin_first=2, hin_last=2, in_channels=7)
 
@@ -67,6 +70,20 @@ def test_what_the_mask_says_is_filled_and_nothing_else(scan, guided, capsys):
     mask = np.array(Image.open(scan / "masks" / "wall.tif")) > 0
     assert np.array_equal(filled[~mask], np.full_like(filled[~mask], 128))
     assert np.abs(filled[mask].astype(int) - 128).max() <= 1
+
+
+def test_the_record_names_the_mask_that_was_read(scan, guided, monkeypatch):
+    mask, real = scan / "masks" / "wall.tif", run_module.restore_opened
+    read = sha256_of(mask)
+
+    def rewriting(*arguments):
+        Image.fromarray(np.full((40, 60), 255, np.uint8)).save(mask)
+        return real(*arguments)
+
+    monkeypatch.setattr(run_module, "restore_opened", rewriting)
+    code, out = restore(scan, guided, "--mask", mask)
+    assert code == ExitCode.OK
+    assert record.read(record.path_of(out))["options"]["mask_sha256"] == read
 
 
 def test_a_folder_of_masks_goes_by_the_pictures_names(scan, guided, capsys):

@@ -25,7 +25,7 @@ from dunrestore.restoration.observer import Advance, Observer, Relay
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.recording import Work, wanted_options
 from dunrestore.restoration.source import ALL_BESIDE, FileOptions, Job, Opened, open_file
-from dunrestore.storage.hashing import sha256_of
+from dunrestore.storage.hashing import Hashed
 
 
 @dataclass(frozen=True)
@@ -210,15 +210,15 @@ class Run:
 
     def _read(self, job: Job) -> Opened | None:
         """The source, or None if the output is there already; in a thread."""
-        sha256 = sha256_of(job.source)
-        wanted, known = self._wanted(job), self._known
+        file = Hashed.of(job.source)
+        mask_file = None if job.mask is None else Hashed.of(job.mask)
+        wanted, known = self._wanted(mask_file), self._known
         name, policy = self._name(job.target), self.batch.existing
-        decision = decide(job, self.file_options, name, sha256, wanted, known, policy)
+        decision = decide(job, self.file_options, name, file.sha256, wanted, known, policy)
         if decision.skip:
             return None
-        return open_file(
-            job, sha256, self.file_options, decision.replaces_sha256, decision.outdated
-        )
+        replaced, outdated = decision.replaces_sha256, decision.outdated
+        return open_file(job, file, mask_file, self.file_options, replaced, outdated)
 
     def _compute(self, one: _InHand) -> bool:
         """Restore a picture and begin to write it; False if the run was stopped meanwhile."""
@@ -256,7 +256,7 @@ class Run:
             clock.check()
             traces = {
                 "input_sha256": made.input.sha256,
-                **asdict(self._wanted(work.opened.job)),
+                **asdict(self._wanted(work.opened.mask_file)),
                 "output_sha256": made.output.sha256,
                 "replaces_sha256": made.replaces_sha256,
             }
@@ -290,8 +290,8 @@ class Run:
             return str(target)
         return target.relative_to(self.folder).as_posix()
 
-    def _wanted(self, job: Job) -> Wanted:
-        options = wanted_options(self.options, self.file_options, job.mask)
+    def _wanted(self, mask: Hashed | None) -> Wanted:
+        options = wanted_options(self.options, self.file_options, mask)
         return Wanted(self.model.sha256, options_hash(options))
 
     def _note(self, event: str, **values: Any) -> None:

@@ -19,6 +19,7 @@ from dunrestore.restoration.large import streams, work_bytes
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.source import FileOptions, Job, open_file
 from dunrestore.restoration.speed import hardware, stored_speed
+from dunrestore.storage.hashing import Hashed
 from tests.restoration.batches import toy_model
 
 ENCODINGS = {1: Encoding("grey"), 3: Encoding("rgb"), 4: Encoding("rgb", extra=1)}
@@ -77,7 +78,9 @@ def test_all_pages_count_that_are_restored(pages, monkeypatch, in_memory, first,
     assert planned.sizes == ((20, 20), (20, 30), (20, 20))[: 1 if first else 3]
     assert planned.megapixels == pytest.approx(400e-6 if first else 1400e-6)
     # What is read band by band is decided by the pages together.
-    opened = open_file(planned.job, "", FileOptions(first_page=first))
+    opened = open_file(
+        planned.job, Hashed.of(planned.job.source), None, FileOptions(first_page=first)
+    )
     assert (planned.work_bytes is not None) == streams(opened.document, options)
     if planned.work_bytes is not None:
         pixels = 400 if first else 1400
@@ -89,7 +92,7 @@ def test_what_has_a_palette_is_not_restored_band_by_band(tmp_path, monkeypatch, 
     monkeypatch.setattr(source, "IN_MEMORY", 599)
     Image.new("P", (20, 30)).save(tmp_path / name)
     planned = plan(tmp_path / name)
-    opened = open_file(planned.job, "", FileOptions())
+    opened = open_file(planned.job, Hashed.of(planned.job.source), None, FileOptions())
     assert not streams(opened.document, CPU)
     assert planned.work_bytes is None
 

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from filelock import FileLock
 from PIL import Image
@@ -18,6 +19,7 @@ from dunrestore.cli.app import run
 from dunrestore.errors import ExitCode
 from dunrestore.provenance import checksums, manifest, record
 from dunrestore.restoration import file as file_module
+from dunrestore.restoration import source
 from dunrestore.restoration.batch import at_once, plan
 from dunrestore.restoration.batch import run as run_module
 from dunrestore.restoration.batch.folder import LOCK
@@ -404,6 +406,56 @@ def test_a_write_that_hangs_is_given_up_and_never_named(scans, tmp_path, monkeyp
     time.sleep(0.5)  # the late thread tries to finish
     assert "b.png" not in pictures(tmp_path / "out")
     assert "b.png: it took longer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("clean", [False, True])
+def test_a_source_that_is_written_to_meanwhile(tmp_path, monkeypatch, capsys, clean, large):
+    path, out = tmp_path / "a.tif", tmp_path / "out.tif"
+    before = scan(1)
+    before[(before == 255).all(axis=2)] -= 255 * clean
+    tifffile.imwrite(path, before)
+
+    def rewriting(x):
+        tifffile.imwrite(path, scan(2))
+        return fill_white(x)
+
+    monkeypatch.setattr(source, "IN_MEMORY", 0 if large else 10**9)
+    load_toy(monkeypatch, toy_model(rewriting))
+    code = restore(path, out)
+    if clean or large:  # it would be copied, or is read in part
+        assert code == ExitCode.INPUT
+        assert "a.tif: this file was changed while it was restored" in capsys.readouterr().err
+        assert not out.exists()
+    else:
+        assert code == ExitCode.OK
+        sound = (before < 255).any(axis=2)
+        assert np.array_equal(tifffile.imread(out)[sound], before[sound])
+
+
+def test_a_source_that_is_written_to_before_it_is_read(scans, tmp_path, monkeypatch, capsys):
+    real = run_module.open_file
+
+    def opening(job, *more):
+        if job.source.name == "b.png":
+            Image.fromarray(scan(9)).save(job.source)
+        return real(job, *more)
+
+    monkeypatch.setattr(run_module, "open_file", opening)
+    assert restore(scans, tmp_path / "out") == ExitCode.PARTIAL
+    assert set(pictures(tmp_path / "out")) == set(NAMES) - {"b.png"}
+    assert "b.png: this file was changed while it was restored" in capsys.readouterr().err
+
+
+def test_a_source_that_is_only_touched_is_the_same(scans, tmp_path, monkeypatch):
+    real = run_module.open_file
+
+    def opening(job, *more):
+        os.utime(job.source, (1, 1))
+        return real(job, *more)
+
+    monkeypatch.setattr(run_module, "open_file", opening)
+    assert restore(scans, tmp_path / "out") == ExitCode.OK
 
 
 def test_reading_computing_and_writing_overlap_and_stay_bounded(tmp_path, monkeypatch):
