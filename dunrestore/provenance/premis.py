@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from dunrestore.provenance.beside import beside
 from dunrestore.provenance.record import FileFacts, Record
+from dunrestore.provenance.wording import share_changed
 from dunrestore.storage.atomic import write_text
 
 NAMESPACE = "http://www.loc.gov/premis/v3"
@@ -74,14 +75,15 @@ def _event(root: ElementTree.Element, record: Record) -> None:
     event = _add(root, "event")
     name = uuid.uuid5(uuid.NAMESPACE_URL, f"{record.output.sha256} {record.created}")
     _identifier(event, "eventIdentifier", "UUID", str(name))
-    _add(event, "eventType", "modification")
+    copied = record.input.sha256 == record.output.sha256
+    _add(event, "eventType", "replication" if copied else "modification")
     _add(event, "eventDateTime", record.created)
     model = record.model
     _add(
         _add(event, "eventDetailInformation"),
         "eventDetail",
-        f"losses filled by the trained model {model.name} ({model.architecture}, SHA-256"
-        f" {model.sha256}); {record.changed_percent:.4f} % of the pixels changed",
+        f"{record.deed} by the trained model {model.name} ({model.architecture}, SHA-256"
+        f" {model.sha256}); {share_changed(record.changed_percent)} % of the pixels changed",
     )
     outcome = _add(event, "eventOutcomeInformation")
     _add(outcome, "eventOutcome", "warning" if record.warnings else "success")

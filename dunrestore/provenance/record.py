@@ -16,6 +16,7 @@ from dunrestore.errors import InputError, file_access_error
 from dunrestore.provenance.beside import beside
 from dunrestore.provenance.drift import Drift
 from dunrestore.provenance.regions import MOST, Box
+from dunrestore.provenance.wording import deed
 from dunrestore.stamps import version_of
 from dunrestore.storage.atomic import write_text
 
@@ -116,6 +117,15 @@ class Record:
         """Share of the pixels of all pages whose samples were changed."""
         pixels = sum(page.width * page.height for page in self.pages)
         return 100 * sum(page.changed_pixels for page in self.pages) / pixels
+
+    @property
+    def deed(self) -> str:
+        """What the model did, in words."""
+        changed = [page for page in self.pages if page.changed_pixels]
+        return deed(
+            filled=any(page.regions for page in changed),
+            cleaned=any(page.cleaned for page in changed),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as ``record.schema.json`` describes them."""

@@ -23,6 +23,7 @@ from dunrestore.provenance import drift, record
 from dunrestore.provenance.change_map import Change, change_of
 from dunrestore.provenance.record import Execution, FileFacts, ModelFacts, PageChanges, Record
 from dunrestore.provenance.regions import CELL, ChangedRegions
+from dunrestore.provenance.wording import deed
 from dunrestore.restoration.damage.masks import lost_share
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.pages import RestoredPage
@@ -112,14 +113,15 @@ def marked_pages(
             pages.append(picture)
             continue
         picture = without_thumbnails(picture)
-        model = work.model
+        model, filled = work.model, any_of(page.losses)
+        done = deed(filled=filled, cleaned=not page.preserved)
         event = xmp.Event(
             action="edited",
             when=now(),
             software=f"dunrestore {record.software()['dunrestore']}",
-            parameters=f"losses filled by the trained model {model.name}, SHA-256 {model.sha256}",
+            parameters=f"{done} by the trained model {model.name}, SHA-256 {model.sha256}",
         )
-        source_type = xmp.COMPOSITE if any_of(page.losses) else xmp.ENHANCED
+        source_type = xmp.COMPOSITE if filled else xmp.ENHANCED
         try:
             packet = xmp.record(picture.metadata.xmp, source_type, event)
         except InputError as error:

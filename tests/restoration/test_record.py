@@ -329,6 +329,32 @@ def test_premis_names_objects_event_and_agent(tmp_path):
     assert event.findtext(".//p:eventOutcome", namespaces=spaces) == "success"
 
 
+def no_loss_darker(x):
+    return torch.where(x == 1, x, x * 0.9)
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "kind", "words"),
+    [
+        (None, OPTIONS, "modification", "losses filled"),
+        (lambda x: x, OPTIONS, "replication", "nothing changed"),
+        (no_loss_darker, EVERYWHERE, "modification", "the whole picture cleaned"),
+    ],
+)
+def test_premis_and_xmp_say_what_was_done(tmp_path, function, options, kind, words):
+    job, result, _ = restored(tmp_path, function=function, options=options, premis=True)
+    root = ElementTree.parse(premis.path_of(job.target)).getroot()
+    spaces = {"p": premis.NAMESPACE}
+    assert root.findtext(".//p:eventType", namespaces=spaces) == kind
+    detail = root.findtext(".//p:eventDetail", namespaces=spaces)
+    assert detail.startswith(f"{words} by the trained model toy")
+    packet = files.read(job.target).pages[0].metadata.xmp
+    if result.changed_percent:
+        assert f"parameters>{words} by the trained model toy".encode() in packet
+    else:
+        assert packet is None
+
+
 @pytest.mark.parametrize(
     ("function", "fault"),
     [
