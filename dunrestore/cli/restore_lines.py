@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 def as_line(outcome: "Outcome") -> str:
     """One picture that did not fail, for people."""
+    from dunrestore.provenance.wording import share_changed
+
     job, result = outcome.job, outcome.result
     moved = console.one_line(f"{job.source} -> {job.target}")
     if result is None:
         return f"{moved}: is there already"
     warned = "".join(f"; {warning}" for warning in result.warnings)
     return (
-        f"{moved}: {result.changed_percent:.2f} % of the pixels changed,"
+        f"{moved}: {share_changed(result.changed_percent)} % of the pixels changed,"
         f" {outcome.seconds:.1f} s{warned}"
     )
 

@@ -10,8 +10,6 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 TEMPLATE = Path(__file__).with_name("restore_page.html")
-CHANGED = 0.005
-"""Percent of changed pixels below which a picture counts as unchanged."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,8 @@ class Entry:
     title: str
     status: Literal["restored", "skipped", "failed"]
     changed_percent: float | None = None
+    changed: str = ""
+    """The same in words."""
     warnings: Sequence[str] = ()
     error: str = ""
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -50,8 +50,8 @@ class Entry:
         """The filters that it passes."""
         if self.status == "failed":
             return ("failed",)
-        changed = (self.changed_percent or 0) >= CHANGED
-        return (*(("warned",) if self.warnings else ()), "changed" if changed else "untouched")
+        kind = "changed" if self.changed_percent else "untouched"
+        return (*(("warned",) if self.warnings else ()), kind)
 
     @property
     def classes(self) -> str:

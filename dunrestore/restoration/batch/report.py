@@ -19,6 +19,7 @@ from dunrestore.errors import DunrestoreError, FileAccessError, UsageError, file
 from dunrestore.imaging import pixels
 from dunrestore.imaging.rows import Rows, bands
 from dunrestore.provenance import change_map, record
+from dunrestore.provenance.wording import share_changed
 from dunrestore.reports.restore_page import Entry, Page, Views, render
 from dunrestore.restoration.batch.originals import refuse_replacing
 from dunrestore.restoration.batch.run import Outcome
@@ -151,10 +152,12 @@ def _entry(outcome: Outcome, number: int, page: Path, place: Place) -> Entry:
         place(f"{number:05}-{name}-small.jpg", _jpeg(image), "image/jpeg")
         for name, image in zip(("before", "after"), small, strict=True)
     )
+    changed = float(values.get("changed_percent", shown.changed_percent))
     return Entry(
         title,
         outcome.status,
-        changed_percent=float(values.get("changed_percent", shown.changed_percent)),
+        changed_percent=changed,
+        changed=share_changed(changed),
         warnings=tuple(map(str, values.get("warnings", ()))),
         facts={
             "size": f"{shown.width} x {shown.height}",

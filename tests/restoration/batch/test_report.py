@@ -64,6 +64,20 @@ def test_pictures_that_were_there_already_are_shown_as_well(scans, tmp_path):
     assert html.count("4.17 % changed") >= 1
 
 
+def test_a_pixel_among_many_is_not_none(tmp_path, monkeypatch, capsys):
+    use_toy(monkeypatch)
+    picture = np.random.default_rng(0).integers(0, 180, (150, 150, 3), np.uint8)
+    picture[70, 70] = 255
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    report = tmp_path / "review.html"
+    more = ("--preserve", "never", "--report", report)
+    assert restore(tmp_path / "a.png", tmp_path / "out.png", *more) == ExitCode.OK
+    assert "less than 0.01 % of the pixels changed" in capsys.readouterr().err
+    html = report.read_text(encoding="utf-8")
+    assert "less than 0.01 % changed" in html
+    assert '<article class="changed"' in html
+
+
 @pytest.mark.parametrize(
     "name",
     ["scans/a.png", "scans/other.jpg", "out/a.png", "out/a.png.dunrestore.json", "new.png", "page"],
