@@ -49,6 +49,9 @@ class _Shown:
     width: int
     height: int
     changed_percent: float
+    page: int
+    """Which page of the file it is, from 1."""
+    pages: int
 
 
 def refuse_report(path: Path, jobs: Sequence[Job], log_file: Path | None) -> None:
@@ -135,7 +138,7 @@ def _entry(outcome: Outcome, number: int, page: Path, place: Place) -> Entry:
         return Entry(title, "failed", error=f"{outcome.error.cause}; {outcome.error.next_step}")
     values = record.read(record.path_of(job.target)) or {}
     try:
-        shown = _shown(job.source, job.target)
+        shown = _shown(job.source, job.target, _most_changed(values))
     except DunrestoreError as error:
         return Entry(title, "failed", error=f"cannot be shown: {error}")
     small = tuple(_reduced(image, THUMBNAIL) for image in (shown.before, shown.after))
@@ -161,6 +164,7 @@ def _entry(outcome: Outcome, number: int, page: Path, place: Place) -> Entry:
         warnings=tuple(map(str, values.get("warnings", ()))),
         facts={
             "size": f"{shown.width} x {shown.height}",
+            **({"page": f"{shown.page} of {shown.pages}"} if shown.pages > 1 else {}),
             **_facts(values),
         },
         thumbnails=(thumbnails[0], thumbnails[1]),
@@ -179,9 +183,17 @@ def _facts(values: Mapping[str, object]) -> dict[str, str]:
     }
 
 
-def _shown(source: Path, target: Path) -> _Shown:
+def _most_changed(values: Mapping[str, Any]) -> int:
+    """The page of a file that its record says was changed most."""
+    counts = [page["changed_pixels"] for page in values.get("pages", ())]
+    return counts.index(max(counts)) if counts else 0
+
+
+def _shown(source: Path, target: Path, number: int) -> _Shown:
     limit = float("inf")
-    old, new = (read_in_part(path, limit, target.parent).pages[0] for path in (source, target))
+    olds, news = (read_in_part(path, limit, target.parent).pages for path in (source, target))
+    number = min(number, len(news) - 1)
+    old, new = olds[number], news[number]
     before, after = pixels.rgb_rows(old), pixels.rgb_rows(new)
     changes: Rows | None = None
     if old.samples.dtype == new.samples.dtype and old.encoding.kind == new.encoding.kind:
@@ -211,6 +223,8 @@ def _shown(source: Path, target: Path) -> _Shown:
         width=width,
         height=height,
         changed_percent=100 * total / (height * width),
+        page=number + 1,
+        pages=len(news),
     )
 
 

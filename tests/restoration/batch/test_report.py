@@ -1,5 +1,7 @@
 """The page of a run, as it is written and, in the slow tests, as a browser shows it."""
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -17,7 +19,7 @@ from dunrestore.errors import ExitCode
 from dunrestore.imaging import rows
 from dunrestore.restoration import source
 from dunrestore.restoration.batch import report as page_of_run
-from tests.restoration.batches import everything, make_scans, restore, use_toy
+from tests.restoration.batches import everything, make_scans, restore, scan, use_toy
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 FLAGS = (
@@ -62,6 +64,21 @@ def test_pictures_that_were_there_already_are_shown_as_well(scans, tmp_path):
     html = report.read_text(encoding="utf-8")
     assert html.count("was there already") == 3
     assert html.count("4.17 % changed") >= 1
+
+
+def test_of_several_pages_the_one_that_changed_most_is_shown(scans, tmp_path):
+    pages = [np.random.default_rng(0).integers(0, 180, (24, 32, 3), np.uint8), scan(1), scan(2)]
+    pages[2][4:20, 4:28] = 255
+    Image.fromarray(pages[0]).save(
+        scans / "c.tif", save_all=True, append_images=[Image.fromarray(page) for page in pages[1:]]
+    )
+    report = tmp_path / "review.html"
+    assert restore(scans / "c.tif", tmp_path / "out.tif", "--report", report) == ExitCode.OK
+    html = report.read_text(encoding="utf-8")
+    assert "<dt>page</dt><dd>3 of 3</dd>" in html
+    (view,) = json.loads(re.search(r'id="pictures">(.*?)</script>', html)[1])
+    before = Image.open(io.BytesIO(base64.b64decode(view["before"].split(",")[1])))
+    assert np.abs(np.asarray(before).astype(int) - pages[2]).mean() < 10
 
 
 def test_a_pixel_among_many_is_not_none(tmp_path, monkeypatch, capsys):
@@ -160,7 +177,7 @@ def test_a_large_picture_is_shown_without_being_held_in_memory(tmp_path, monkeyp
     shown = []
     for in_memory in (10**9, 0):
         monkeypatch.setattr(source, "IN_MEMORY", in_memory)
-        shown.append(page_of_run._shown(tmp_path / "in.tif", tmp_path / "out.tif"))
+        shown.append(page_of_run._shown(tmp_path / "in.tif", tmp_path / "out.tif", 0))
     for name in ("before", "after", "changes"):
         one, other = (np.asarray(getattr(page, name).convert("RGBA")) for page in shown)
         assert np.array_equal(one, other)
