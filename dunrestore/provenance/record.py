@@ -85,7 +85,7 @@ class PageChanges:
     regions: tuple[Box, ...]
     """Of the changed pixels; of the losses if the whole page was cleaned."""
     drift: Drift | None
-    """Outside the regions; None if nothing lies outside."""
+    """Over the pixels that were not taken for losses; None if there are none."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; of very many regions the largest."""
