@@ -23,6 +23,7 @@ from dunrestore.degradations.recipes import (
 )
 from dunrestore.degradations.seeds import generator_for
 from dunrestore.errors import InputError, UsageError
+from dunrestore.imaging.files import format_of
 
 Pixels = NDArray[np.uint8]
 
@@ -107,8 +108,7 @@ def make_case(source: Source, block: Block, protocol: Protocol) -> Case:
     to_be_filled = bool(recipe.damages) or source.input is not None
     if recipe.damages or source.input is None:
         mask = added if mask is None else mask | added
-    suffix = "" if source.input is None else source.input.suffix.lower()
-    from_jpeg = suffix in (".jpg", ".jpeg", ".jpe")
+    from_jpeg = source.input is not None and format_of(source.input) == "jpeg"
     noisy = from_jpeg or recipe.gaussian[1] > 0 or recipe.jpeg is not None
     damaged = np.asarray(damaged, dtype=np.uint8)
     grey = grey and bool((damaged == damaged[..., :1]).all())  # a coloured fill makes it none

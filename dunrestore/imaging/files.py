@@ -39,15 +39,24 @@ from dunrestore.storage.atomic import write_atomically
 SUFFIXES: dict[str, Format] = {
     ".tif": "tiff",
     ".tiff": "tiff",
+    ".btf": "tiff",
+    ".tf8": "tiff",
     ".png": "png",
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
+    ".jpe": "jpeg",
+    ".jfif": "jpeg",
     ".jp2": "jp2",
+    ".jpf": "jp2",
+    ".jpx": "jp2",
+    ".j2k": "jp2",
+    ".j2c": "jp2",
+    ".jpc": "jp2",
     ".webp": "webp",
 }
 """Formats that can be asked for by file name suffix, in lower case."""
 
-IMAGE_SUFFIXES = frozenset({*SUFFIXES, ".jpe", ".j2k", ".j2c"})
+IMAGE_SUFFIXES = frozenset(SUFFIXES)
 """What files that are taken for pictures are called, in lower case."""
 
 _SUPPORTED = "TIFF, PNG, JPEG, JPEG 2000 and WebP"

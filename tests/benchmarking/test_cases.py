@@ -113,7 +113,7 @@ def test_pairs_keep_their_own_damage_and_mask(tmp_path):
     assert not np.array_equal(noisy.damaged, case.damaged)
 
 
-@pytest.mark.parametrize("name", ["x.jpg", "x.JPEG", "x.jpe"])
+@pytest.mark.parametrize("name", ["x.jpg", "x.JPEG", "x.jpe", "x.jfif"])
 def test_pairs_without_masks_have_an_unknown_mask_and_must_be_of_one_size(tmp_path, name):
     paint(tmp_path / "lq" / name)
     paint(tmp_path / "gt" / "x.png")

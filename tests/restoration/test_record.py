@@ -132,6 +132,13 @@ def test_nothing_changed_writes_no_xmp(tmp_path):
     assert values["changed_percent"] == 0
 
 
+@pytest.mark.parametrize("name", ["out.jpe", "out.JFIF", "out.j2k", "out.btf"])
+def test_whatever_a_name_may_end_in_says_what_the_output_is(tmp_path, name):
+    job, _, values = restored(tmp_path, out=name)
+    assert files.read(job.target).format == values["output"]["format"] == files.format_of(name)
+    assert values["output"]["format"] != values["input"]["format"]
+
+
 LOSSY_WEBP = ["lossy WebP in the source, written without loss"]
 
 

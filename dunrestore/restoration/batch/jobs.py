@@ -25,8 +25,9 @@ log = logging.getLogger(__name__)
 DEFAULT_SUFFIX = "-restored"
 
 OTHER_PICTURES = frozenset(
-    {".arw", ".avif", ".bmp", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".heic", ".heif", ".ico",
-     ".nef", ".orf", ".pdf", ".ppm", ".psb", ".psd", ".raf", ".rw2", ".svg", ".tga"}
+    {".3fr", ".arw", ".avif", ".bmp", ".cr2", ".cr3", ".dng", ".exr", ".fff", ".gif", ".heic",
+     ".heif", ".ico", ".iiq", ".jxl", ".jxr", ".nef", ".orf", ".pbm", ".pdf", ".pef", ".pgm",
+     ".pnm", ".ppm", ".psb", ".psd", ".raf", ".rw2", ".svg", ".tga"}
 )  # fmt: skip
 """Extensions of pictures that are neither read nor written."""
 

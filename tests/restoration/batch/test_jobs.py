@@ -212,8 +212,8 @@ def test_a_dot_makes_no_file_of_a_folder(tree):
 
 
 def test_pictures_that_are_left_out_are_named(tree, caplog):
-    for name in ("in/old.bmp", "in/raw.CR2", "in/deep/x.gif"):
+    for name in ("in/old.bmp", "in/raw.CR2", "in/raw.IIQ", "in/deep/x.gif"):
         (tree / name).write_bytes(b"x")
     plan_jobs([tree / "in"], tree / "out")
-    assert [record.args[0].name for record in caplog.records] == ["old.bmp", "raw.CR2"]
+    assert [record.args[0].name for record in caplog.records] == ["old.bmp", "raw.CR2", "raw.IIQ"]
     assert all("are not read, left out" in record.message for record in caplog.records)
