@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
@@ -63,7 +64,26 @@ class _ToTerminal(logging.Handler):
     """Log records through the console, which prints them above a progress bar, not into it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(self.format(record))
+        messages.print(self.format(record), markup=False)
+
+
+class _ToFile(logging.FileHandler):
+    """Log records into a file; that its disk is full ends no batch, and is said once."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Keep no more of the log."""
+        messages.print(f"WARNING: {self.baseFilename}: the log cannot be written", markup=False)
+        self.setLevel(logging.CRITICAL + 1)
+
+    def close(self) -> None:
+        """Close it; what it still held back is lost if the disk is full."""
+        with suppress(OSError):
+            super().close()
+
+
+_said = logging.getLogger("dunrestore.said")
+"""What is said on the terminal, for the file alone."""
+_said.propagate = False
 
 
 def set_up(*, quiet: bool = False, verbose: bool = False, log_file: Path | None = None) -> None:
@@ -76,17 +96,19 @@ def set_up(*, quiet: bool = False, verbose: bool = False, log_file: Path | None 
         _refuse_log(log_file)
     logger = logging.getLogger("dunrestore")
     logger.setLevel(logging.DEBUG)
-    for handler in logger.handlers:
-        handler.close()
-    logger.handlers.clear()
+    for one in (logger, _said):
+        for handler in one.handlers:
+            handler.close()
+        one.handlers.clear()
     to_terminal = _ToTerminal()
     to_terminal.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     to_terminal.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING)
     logger.addHandler(to_terminal)
     if log_file is not None:
-        to_file = logging.FileHandler(log_file, encoding="utf-8")
+        to_file = _ToFile(log_file, encoding="utf-8")
         to_file.setFormatter(logging.Formatter(_LOG_LINE))
         logger.addHandler(to_file)
+        _said.addHandler(to_file)
 
 
 def _refuse_log(path: Path) -> None:
@@ -111,9 +133,16 @@ def take_any_text() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def say(message: str) -> None:
-    """One line for the user on stderr, printed as it is (no markup)."""
-    messages.print(message, markup=False)
+def say(message: str, *, quiet: bool = False) -> None:
+    """One line for the user on stderr, printed as it is (no markup), and into the log.
+
+    Args:
+        message: the line.
+        quiet: keep it in the log alone.
+    """
+    _said.info(message)
+    if not quiet:
+        messages.print(message, markup=False)
 
 
 def one_line(text: str) -> str:

@@ -123,8 +123,8 @@ def _restore_all(
                 console.print_json(restore_lines.as_json(outcome))
             if outcome.error is not None:
                 console.say(f"error: {outcome.error}")
-            elif not quiet:
-                console.say(restore_lines.as_line(outcome))
+            else:
+                console.say(restore_lines.as_line(outcome), quiet=quiet)
     return outcomes
 
 
@@ -137,8 +137,7 @@ def _write_besides(
         run.write_checksums(outcomes)
     if request.report is not None:
         write_report(request.report, outcomes, run.model)
-        if not quiet:
-            console.say(f"report: {request.report}")
+        console.say(f"report: {request.report}", quiet=quiet)
 
 
 def _conclusion(run: "Run", outcomes: "list[Outcome]", jobs: int, *, quiet: bool) -> ExitCode:
@@ -152,6 +151,6 @@ def _conclusion(run: "Run", outcomes: "list[Outcome]", jobs: int, *, quiet: bool
         return ExitCode.INTERRUPTED
     if left:
         console.say(f"stopped: {counts}; run it again with --existing skip to go on")
-    elif jobs > 1 and not quiet and any(one.status != "restored" for one in outcomes):
-        console.say(counts)
+    elif jobs > 1 and any(one.status != "restored" for one in outcomes):
+        console.say(counts, quiet=quiet)
     return code

@@ -54,6 +54,27 @@ def test_a_log_is_gone_on_with(scans, tmp_path):
         assert log.read_text().count("b.bmp: pictures of this kind are not read") == times
 
 
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_the_log_says_what_became_of_each_picture(scans, tmp_path, capsys, quiet):
+    log = tmp_path / "log.txt"
+    (scans / "b.png").write_bytes(b"x")
+    assert restore(scans, tmp_path / "out", "--log-file", log, *quiet) == ExitCode.PARTIAL
+    kept = log.read_text()
+    assert "a.png: 4.17 % of the pixels changed" in kept
+    assert kept.count("error: ") == capsys.readouterr().err.count("error: ") == 1
+    assert "1 restored, 1 failed" in kept
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_log_that_cannot_be_written_ends_no_batch_and_is_said_once(scans, tmp_path, capsys):
+    log = tmp_path / "log.txt"
+    log.symlink_to("/dev/full")
+    assert restore(scans, tmp_path / "out", "--log-file", log) == ExitCode.OK
+    said = capsys.readouterr().err
+    assert said.count("the log cannot be written") == 1
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_output_that_is_not_utf_8_gets_escapes(tmp_path, encoding):
     """A pipe on Windows, a C locale: no letter ends a batch that has begun."""
