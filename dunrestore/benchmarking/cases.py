@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dunrestore.benchmarking.protocol import Block, Protocol, amounts_of
-from dunrestore.benchmarking.reading import read_kind, read_mask
+from dunrestore.benchmarking.reading import read_mask, read_rgb
 from dunrestore.datasets.charts import lay_charts
 from dunrestore.degradations.recipes import (
     KINDS,
@@ -58,7 +58,7 @@ class Case:
         mask: (H, W), True where the picture is damaged; None if that is not known.
         noisy: whether noise or JPEG went over the damage, so that losses have no single colour.
         to_be_filled: whether pictures of this kind have losses, this one or another.
-        grey: whether it is a grey picture, which stays grey when it is restored.
+        grey: whether the damaged picture is all of greys, and stays so when it is restored.
     """
 
     image: str
@@ -89,12 +89,12 @@ def make_case(source: Source, block: Block, protocol: Protocol) -> Case:
         InputError: if a file cannot be read, or the sizes of a pair differ.
     """
     name = unicodedata.normalize("NFC", source.name)
-    truth, grey = read_kind(source.truth)
+    truth = read_rgb(source.truth)
     if block.charts:
         clean = truth.astype(np.float32) / np.float32(255)
         laid = lay_charts(clean, generator_for(protocol.seed, name, "charts"))
         truth = np.rint(laid * 255).astype(np.uint8)
-    given, grey = (truth, grey) if source.input is None else read_kind(source.input)
+    given = truth if source.input is None else read_rgb(source.input)
     if given.shape != truth.shape:
         raise InputError(
             f"{given.shape[1]}x{given.shape[0]} pixels, but its truth has"
@@ -111,7 +111,7 @@ def make_case(source: Source, block: Block, protocol: Protocol) -> Case:
     from_jpeg = source.input is not None and format_of(source.input) == "jpeg"
     noisy = from_jpeg or recipe.gaussian[1] > 0 or recipe.jpeg is not None
     damaged = np.asarray(damaged, dtype=np.uint8)
-    grey = grey and bool((damaged == damaged[..., :1]).all())  # a coloured fill makes it none
+    grey = bool((damaged == damaged[..., :1]).all())
     return Case(source.name, truth, damaged, mask, noisy, to_be_filled, grey)
 
 

@@ -20,15 +20,6 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         InputError: if it cannot be read, or is wholly transparent somewhere: nobody sees what is
             measured there, and ``restore`` never changes it.
     """
-    return read_kind(path)[0]
-
-
-def read_kind(path: Path) -> tuple[NDArray[np.uint8], bool]:
-    """The same, and whether the file is a grey one.
-
-    Raises:
-        InputError: as ``read_rgb``.
-    """
     picture = files.read(path).pages[0]
     if pixels.hidden(picture) is not None:
         raise InputError(
@@ -41,8 +32,7 @@ def read_kind(path: Path) -> tuple[NDArray[np.uint8], bool]:
     for top in range(0, rows, STRIP):  # in floating point only a strip at a time
         strip = pixels.samples_to_rgb(picture.samples[top : top + STRIP], picture.encoding)
         stored[top : top + STRIP] = np.rint(strip * 255)
-    grey = picture.encoding.palette is None and picture.encoding.channels == 1
-    return np.ascontiguousarray(pixels.upright(stored, picture.metadata.orientation)), grey
+    return np.ascontiguousarray(pixels.upright(stored, picture.metadata.orientation))
 
 
 def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:

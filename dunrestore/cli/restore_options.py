@@ -329,5 +329,10 @@ NoProgress = Annotated[
 
 LogFile = Annotated[
     Path | None,
-    typer.Option("--log-file", metavar="FILE", help="Keep what is said, with the time.", rich_help_panel=MESSAGES),
+    typer.Option(
+        "--log-file",
+        metavar="FILE",
+        help="Keep what is said, with the time.",
+        rich_help_panel=MESSAGES,
+    ),
 ]

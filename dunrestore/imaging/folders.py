@@ -45,7 +45,7 @@ def shown_pictures_in(folder: Path) -> list[Path]:
     """The same without those that are hidden, or in a hidden folder below ``folder``.
 
     Raises:
-        OSError: if the folder cannot be read.
+        FileAccessError: if a folder cannot be read.
     """
     return [
         path

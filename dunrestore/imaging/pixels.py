@@ -48,6 +48,27 @@ def _has_colour(samples: Samples, colour: tuple[int, ...]) -> NDArray[np.bool_]:
     return np.asarray((samples[..., : len(colour)] == colour).all(axis=2))
 
 
+def is_colourless(picture: Picture) -> bool:
+    """Whether a picture that can hold colours has greys alone, as a black and white photograph."""
+    samples, palette = picture.samples, picture.encoding.palette
+    if palette is not None:
+        return _are_greys(palette.colours[np.unique(samples[..., 0])])
+    if picture.encoding.channels == 1:
+        return False
+    height, width = samples.shape[:2]
+    return all(_are_greys(samples[rows][..., :3]) for rows in bands(height, width))
+
+
+def _are_greys(colours: Samples) -> bool:
+    return bool((colours == colours[..., :1]).all())
+
+
+def without_colour(residual: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A change of RGB (h, w, 3) that makes no colour of a grey: the mean of the three for each."""
+    mean = (residual[..., 0] + residual[..., 1] + residual[..., 2]) / np.float32(3)
+    return np.repeat(mean[..., None], 3, axis=2)
+
+
 def add_residual(
     picture: Picture, residual: NDArray[np.float32], weight: NDArray[np.float32]
 ) -> Picture:

@@ -93,7 +93,7 @@ def _restore_floats(
         rgb.astype(np.float32), network, options, lost=mask, hidden=hidden
     )
     change = restoration.proposal.change * restoration.weight[..., None]
-    if colours == 1:
+    if (rgb == rgb[..., :1]).all():  # what is grey stays so
         change = change.mean(axis=2, keepdims=True)
     restored = samples.copy()
     restored[..., :colours] += change.astype(samples.dtype)

@@ -28,8 +28,10 @@ from dunrestore.imaging.pixels import (
     add_to_samples,
     as_samples,
     hidden_samples,
+    is_colourless,
     rgb_rows,
     upright_rows,
+    without_colour,
 )
 from dunrestore.imaging.rows import DerivedRows, Rows, StoredRows, TurnedRows, WritableRows, bands
 from dunrestore.models.devices import DTYPES, choose_devices, free_memory, name_of
@@ -197,7 +199,10 @@ class _Large:
         samples = self._folder.array(f"{name}-restored", page.samples.shape, page.samples.dtype)
         restored = replace(page, samples=as_samples(samples))
         turned = TurnedRows(samples, page.metadata.orientation)
-        _apply(scan, turned, proposed, losses, kept, margins, preserved=preserved)
+        change = _channels(proposed)
+        if is_colourless(page):
+            change = DerivedRows(change, without_colour, change.shape, np.float32)
+        _apply(scan, turned, change, losses, kept, margins, preserved=preserved)
         sides = margins.sides if margins else ()
         return page, RestoredPage(restored, kept, preserved, computed, sides)
 
@@ -292,7 +297,7 @@ def _leave_hidden(scan: Scan, proposed: StoredRows) -> None:
 def _apply(
     scan: Scan,
     restored: WritableRows,
-    proposed: StoredRows,
+    change: Rows,
     losses: Rows,
     kept: StoredRows,
     margins: Margins | None,
@@ -309,7 +314,7 @@ def _apply(
             if margins is not None:
                 weight[margins[rows]] = 0
         if weight.any():
-            samples = add_to_samples(samples, proposed[rows], weight, scan.encoding)
+            samples = add_to_samples(samples, change[rows], weight, scan.encoding)
         restored[rows] = samples
 
     for _ in each_part(apply, scan.samples):

@@ -49,6 +49,8 @@ def restored_picture(
     network, hidden = restoring_network(model), pixels.hidden(picture)
     restoration = restore_picture(rgb, network, options, progress, lost, hidden)
     change = restoration.proposal.change
+    if pixels.is_colourless(picture):
+        change = pixels.without_colour(change)
     return pixels.add_residual(picture, change, restoration.weight), restoration
 
 

@@ -340,7 +340,7 @@ def test_a_picture_that_can_be_seen_through_is_named_and_the_others_measured(cle
     assert {row["image"] for row in results["rows"] if row["error"] is None} == {"壁画 3"}
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "greys in RGB"])
 def test_grey_and_coloured_pictures_are_measured_as_restore_writes_them(
     clean, tmp_path, capsys, mode
 ):
@@ -348,7 +348,8 @@ def test_grey_and_coloured_pictures_are_measured_as_restore_writes_them(
     for folder in ("input", "target"):
         (pairs / folder).mkdir(parents=True)
         for path in sorted(clean.iterdir())[:2]:
-            picture = Image.open(path).convert(mode)
+            picture = Image.open(path).convert("RGB" if mode == "RGB" else "L")
+            picture = picture.convert("L" if mode == "L" else "RGB")
             if folder == "input":
                 picture.paste("white", (9, 9, 20, 20))
             picture.save(pairs / folder / path.name)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.errors import FileAccessError, InputError, ModelError, UsageError
-from dunrestore.imaging import files
+from dunrestore.imaging import files, pixels
 from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture
 from dunrestore.models.edsr import EDSR, EDSRConfig
 from dunrestore.restoration.api import restore
@@ -150,6 +150,38 @@ def test_a_palette_stays_a_palette(tmp_path):
     pure_white = (old == 255).all(axis=2)
     np.testing.assert_array_equal(new[~pure_white], old[~pure_white])
     assert np.abs(new[pure_white].astype(int) - 102).max() <= 2
+
+
+def fill_red(x):
+    red = torch.tensor([0.8, 0.3, 0.1]).reshape(1, 3, 1, 1)
+    return torch.where((x > 0.97).all(dim=1, keepdim=True), red, x)
+
+
+@pytest.mark.parametrize("name", ["8.png", "16.png", "palette.png", "8.jpg", "8.webp"])
+def test_black_and_white_that_is_stored_as_colours_stays_so(tmp_path, name):
+    picture, _ = damaged("grey", np.uint16 if name == "16.png" else np.uint8)
+    samples = np.repeat(picture.samples, 3, axis=2)
+    if name == "palette.png":
+        Image.fromarray(samples[..., 0]).quantize(64).save(tmp_path / name)
+    else:
+        encoding = Encoding("rgb", picture.encoding.maximum)
+        kind = files.format_of(name)
+        files.write(Document((Picture(samples, encoding, Metadata()),), kind), tmp_path / name)
+    job = Job(tmp_path / name, tmp_path / f"out-{name}")
+    result = restore_file(job, toy_model(fill_red), OPTIONS)
+    assert result.changed_percent > 5
+    filled = pixels.to_rgb(files.read(job.target).pages[0])
+    assert (filled == filled[..., :1]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_black_and_white_arrays_stay_so(dtype):
+    picture, lost = damaged("grey", np.uint8)
+    array = np.repeat(picture.samples, 3, axis=2)
+    array = array if dtype == np.uint8 else array.astype(dtype) / 255
+    restored = restore(array, toy_model(fill_red), OPTIONS)
+    assert (restored == restored[..., :1]).all()
+    assert (restored[lost] != array[lost]).all()
 
 
 def test_an_undamaged_jpeg_is_copied_byte_for_byte(tmp_path):

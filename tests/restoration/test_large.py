@@ -117,6 +117,23 @@ def test_the_bytes_and_the_record_are_the_same(monkeypatch, tmp_path, form, dtyp
     assert small[1]["changed_percent"] > 5
 
 
+def fill_red(x):
+    red = torch.tensor([0.8, 0.3, 0.1]).reshape(1, 3, 1, 1)
+    return torch.where((x == 1).all(dim=1, keepdim=True), red, x)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_black_and_white_that_is_stored_as_colours_stays_so(monkeypatch, tmp_path, dtype):
+    path = make_tiff(tmp_path / "in.tif", dtype, 1, compression="zlib", rowsperstrip=7)
+    tifffile.imwrite(path, np.repeat(tifffile.imread(path)[..., None], 3, 2), photometric="rgb")
+    small, large = both(monkeypatch, tmp_path, path, toy_model(fill_red))
+    assert large == small
+    (tmp_path / "out.tif").write_bytes(large[0])
+    filled = tifffile.imread(tmp_path / "out.tif")
+    assert (filled == filled[..., :1]).all()
+    assert (filled[35, 70] < np.iinfo(dtype).max).all()
+
+
 class WhiteIsLost(torch.nn.Module):
     def forward(self, x):
         return (x.amin(dim=1, keepdim=True) - 0.93) * 200
