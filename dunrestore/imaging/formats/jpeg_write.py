@@ -121,7 +121,8 @@ def _with_metadata(
     if xmp is None or xmp == stood.xmp:
         return kept, []
     if len(xmp) > _MOST - len(XMP_MARK):
-        return kept, ["XMP (too long for JPEG)"]
+        stays = "" if stood.xmp is None else "; the source's stays, without what was done"
+        return kept, [f"XMP (too long for JPEG{stays})"]
     kept = [s for s in kept if not (s[0] == APP1 and s[1].startswith(XMP_MARK))]
     at = next((i for i, (m, d) in enumerate(kept) if m != APP0 and d[:6] != EXIF_MARK), len(kept))
     return [*kept[:at], (APP1, XMP_MARK + xmp), *kept[at:]], []

@@ -254,7 +254,11 @@ def test_xmp_without_a_place_is_named_and_the_picture_is_written(tmp_path):
     Image.new("RGB", (5, 4), (9, 8, 7)).save(tmp_path / "a.jpg", xmp=XMP)
     for name, packet, said in (
         ("a.j2k", XMP, "XMP"),
-        ("a.jpg", XMP + b" " * 70000, "XMP (too long for JPEG)"),
+        (
+            "a.jpg",
+            XMP + b" " * 70000,
+            "XMP (too long for JPEG; the source's stays, without what was done)",
+        ),
     ):
         document = files.read(tmp_path / name)
         marked = replace(document, pages=(with_xmp(document.pages[0], packet),))
