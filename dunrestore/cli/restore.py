@@ -133,8 +133,7 @@ def _write_besides(
 ) -> None:
     from dunrestore.restoration.batch.report import write_report
 
-    if request.checksums:
-        run.write_checksums(outcomes)
+    run.write_checksums(outcomes, wanted=request.checksums)
     if request.report is not None:
         write_report(request.report, outcomes, run.model)
         console.say(f"report: {request.report}", quiet=quiet)

@@ -41,6 +41,25 @@ def update(folder: Path, made: Iterable[Path], there: Iterable[Path] = ()) -> Pa
     return path
 
 
+def refresh(folder: Path, made: Iterable[Path]) -> None:
+    """Take anew the hashes of files that were made again and are on the folder's list, if any.
+
+    Args:
+        folder: where the list lies; something else of its name is left alone.
+        made: files in it or below it.
+
+    Raises:
+        FileAccessError: if a file cannot be read, or the list not written.
+    """
+    try:
+        listed = read(folder)
+    except InputError:
+        return
+    again = [file for file in made if file.relative_to(folder).as_posix() in listed]
+    if again:
+        update(folder, again)
+
+
 def read(folder: Path) -> dict[str, str]:
     """Hash by name (its path inside the folder); empty if there is no list.
 

@@ -174,20 +174,29 @@ class Run:
             raise
         self._note("end", stopped=self.stop.is_set())
 
-    def write_checksums(self, outcomes: Sequence[Outcome]) -> Path:
+    def write_checksums(self, outcomes: Sequence[Outcome], *, wanted: bool) -> None:
         """Write into ``manifest-sha256.txt`` the hashes of outputs and of what lies beside them.
 
+        Args:
+            outcomes: how the jobs ended.
+            wanted: if not, an older list is brought up to date with what stands on it, so that
+                what was made again does not pass for changed.
+
         Raises:
-            InputError: if there is something else of that name.
+            InputError: if there is something else of that name, and the list is wanted.
             FileAccessError: if a file cannot be read, or the list not written.
         """
-        assert self.folder is not None
+        if self.folder is None:
+            return
         made, there = list[Path](), list[Path]()
         for outcome in outcomes:
             if outcome.error is None:
                 files = made if outcome.status == "restored" else there
                 files += [outcome.job.target, *ALL_BESIDE.files_beside(outcome.job.target)]
-        return checksums.update(self.folder, made, there)
+        if wanted:
+            checksums.update(self.folder, made, there)
+        else:
+            checksums.refresh(self.folder, made)
 
     def _fill(self, reading: deque[_InHand], todo: Iterator[Job]) -> None:
         most = self.batch.ahead + self.batch.at_once

@@ -18,6 +18,7 @@ from PIL import Image
 from dunrestore.cli.app import run
 from dunrestore.errors import ExitCode
 from dunrestore.provenance import checksums, manifest, record
+from dunrestore.provenance.verify import verify
 from dunrestore.restoration import file as file_module
 from dunrestore.restoration import source
 from dunrestore.restoration.batch import at_once, plan
@@ -228,6 +229,30 @@ def test_a_list_of_hashes_is_kept_up_to_date(scans, tmp_path):
     assert restore(scans, out, *again) == ExitCode.OK
     assert set(later) - set(checksums.read(out)) == {"a.png.changes.png"}
     assert run(["verify", str(out)]) == ExitCode.OK
+
+
+def test_what_is_made_again_does_not_pass_for_changed(scans, tmp_path):
+    out = tmp_path / "out"
+    assert restore(scans, out, "--checksums", "--change-map", "--exclude", "d.png") == ExitCode.OK
+    first = checksums.read(out)
+    (out / "b.png.changes.png").write_bytes(b"forged")
+    Image.fromarray(scan(9)).save(scans / "a.png")
+    assert restore(scans, out, "--existing", "skip") == ExitCode.OK  # makes a.png anew, and d.png
+    later = checksums.read(out)
+    gone = {"a.png.changes.png"}
+    assert set(later) == set(first) - gone
+    anew = {name for name in later if later[name] != first[name]}
+    assert anew == {"a.png", "a.png.dunrestore.json"}
+    wrong = [one.path.name for one in verify(out) if one.verdict != "ok"]
+    assert wrong == ["b.png.changes.png"]
+
+
+def test_a_file_that_is_only_called_like_a_list_is_left_alone(scans, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / checksums.NAME).write_text("my notes")
+    assert restore(scans, out) == ExitCode.OK
+    assert (out / checksums.NAME).read_text() == "my notes"
 
 
 @pytest.mark.parametrize("sidecar", ["--sidecar", "--no-sidecar"])
