@@ -41,8 +41,10 @@ class RestoreProgress(Bar):
         The first call for a page says how far an earlier run had come.
         """
         share, megapixels = advance.share, advance.pixels / 1e6
-        looking = advance.looked is not None and advance.looked < advance.total
-        at = f"looking {advance.looked}" if looking else f"tile {advance.done}"
+        seen, to_be_seen = advance.looked or (0, 0)
+        at = f"tile {advance.done}/{advance.total}"
+        if seen < to_be_seen:
+            at = f"looking {seen}/{to_be_seen}"
         if self._begins:
             self._there, self._begins = share, False
         elapsed = max(time.perf_counter() - self._start, 1e-9)
@@ -50,7 +52,7 @@ class RestoreProgress(Bar):
         self._bar.update(
             self._task,
             completed=self._finished + share,
-            tiles=f"{at}/{advance.total}",
+            tiles=at,
             speed=f"{speed:.2f} MP/s",
         )
         if advance.done == advance.total:

@@ -255,21 +255,6 @@ def _own(origins: tuple[int, ...], sizes: tuple[int, ...], number: int, length: 
     return slice(min(first, end) - start, end - start)
 
 
-def widened(plan: Plan, tile: Tile, margin: int) -> Tile:
-    """A tile with so many pixels more on each side, moved to where it lies in the padded picture.
-
-    Tiles of one size stay so; what is longer than the padded picture is as long.
-    """
-    top, rows = _widened(tile.top, tile.size[0], plan.padded[0], margin)
-    left, columns = _widened(tile.left, tile.size[1], plan.padded[1], margin)
-    return Tile(tile.row, tile.column, top, left, (rows, columns))
-
-
-def _widened(start: int, size: int, length: int, margin: int) -> tuple[int, int]:
-    wider = min(size + 2 * margin, length)
-    return min(max(start - margin, 0), length - wider), wider
-
-
 def shared_rows(plan: Plan, row: int) -> slice:
     """The rows of the picture to which both a row of tiles, not the first, and the one above add.
 

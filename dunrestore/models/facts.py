@@ -17,9 +17,8 @@ class Facts:
     docs/decisions.md."""
 
     @property
-    def looks_beyond(self) -> int:
-        """Pixels beside a tile, on each side, that the finder must see besides when all tiles are
-        looked at; a multiple of what tiles' sizes are multiples of."""
+    def finder_sees(self) -> int:
+        """Pixels on each side of one that may decide what the finder says of it."""
         return 0
 
     @property
@@ -40,6 +39,10 @@ class Facts:
             itemsize: bytes of a number in the precision that convolutions run in.
         """
         raise NotImplementedError
+
+    def look_bytes_per_pixel(self, itemsize: int) -> float:
+        """The same of the finder alone."""
+        return self.bytes_per_pixel(itemsize)
 
 
 def facts(network: nn.Module) -> Facts:

@@ -94,12 +94,12 @@ class Runners:
     @property
     def looks_first(self) -> bool:
         """Whether the network must look at the whole picture before it restores a part."""
-        return facts(self._runners[0].network).has_finder
+        return facts(self.network).has_finder
 
     @property
-    def looks_beyond(self) -> int:
-        """Pixels beside a tile, on each side, that the network must see when it looks at it."""
-        return facts(self._runners[0].network).looks_beyond
+    def network(self) -> nn.Module:
+        """The one on the first device."""
+        return self._runners[0].network
 
     def know(self, evidence: Evidence | None, *, leaves_sound: bool = False) -> None:
         """Let the network know of the picture whose tiles come next.

@@ -26,7 +26,14 @@ from dunrestore.models.several_devices import Runners
 from dunrestore.restoration.damage.noise import notable_noise
 from dunrestore.restoration.observer import Advance
 from dunrestore.restoration.options import Preserve, RestoreOptions
-from dunrestore.restoration.tiles import changed, evidence_of, looked, must_look, no_counts
+from dunrestore.restoration.tiles import (
+    changed,
+    evidence_of,
+    look_plan,
+    looked,
+    must_look,
+    no_counts,
+)
 
 log = logging.getLogger(__name__)
 
@@ -319,23 +326,24 @@ def _changes(
     def pixels(tile: tiling.Tile) -> NDArray[np.float32]:
         return tiling.extract(picture, tile)
 
-    looks = must_look(runners, plan)
+    looks = look_plan(runners, plan) if must_look(runners, plan) else None
     done, seen = 0, 0
 
     def tell() -> None:
         if progress is not None:
             pixels = plan.height * plan.width
-            progress(Advance(done, plan.count, pixels, seen if looks else None))
+            looked_at = None if looks is None else (seen, looks.count)
+            progress(Advance(done, plan.count, pixels, looked_at))
 
     tell()
     known = picture.shape[2] == 4
     logits: NDArray[np.float32] | None = None
     evidence: Evidence | None = None
-    if looks:
+    if looks is not None:
         counts = no_counts(plan)
         if not known:
             logits = np.empty((*plan.padded, 1), np.float32)
-        for batch in looked(runners, plan, pixels, counts, logits):
+        for batch in looked(runners, looks, pixels, counts, logits):
             seen += len(batch)
             tell()
         evidence = evidence_of(counts, plan)

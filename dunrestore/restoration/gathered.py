@@ -23,9 +23,9 @@ from dunrestore.restoration.change import Progress, leaves_sound
 from dunrestore.restoration.observer import Advance
 from dunrestore.restoration.options import Preserve
 from dunrestore.restoration.tiles import (
-    Pixels,
     changed,
     evidence_of,
+    look_plan,
     looked,
     must_look,
     no_counts,
@@ -91,23 +91,28 @@ class Gathering:
             (H, W, channels) float32, as ``Runner.change`` gives it, blended.
         """
         change = self._work.array(f"{self._name}-change", self._shape, np.float32)
-        finished = self._resume(runners, plan, side, change)
-        looks = must_look(runners, plan)
+        looks = look_plan(runners, plan) if must_look(runners, plan) else None
+        finished = self._resume(runners, plan, looks, side, change)
         across = len(plan.lefts)
         done = finished * across
 
-        def tell(seen: int = plan.count) -> None:
-            if progress is not None:
-                pixels = plan.height * plan.width
-                progress(Advance(done, plan.count, pixels, seen if looks else None))
+        to_be_seen = 0 if looks is None else looks.count
 
-        tell(plan.count if finished else len(self._rows_looked_at()) * across)
-        window = _Window(self._scan, plan, runners.looks_beyond, self._work.array)
+        def tell(seen: int = to_be_seen) -> None:
+            if progress is not None:
+                looked_at = None if looks is None else (seen, to_be_seen)
+                progress(Advance(done, plan.count, plan.height * plan.width, looked_at))
+
+        if looks is not None and not finished:
+            tell(len(self._rows_looked_at()) * len(looks.lefts))
+        else:
+            tell()
         logits: Rows | None = None
         evidence: Evidence | None = None
-        if looks and finished < len(plan.tops):
-            counts, logits = self._look(runners, plan, window.tile, tell)
+        if looks is not None and finished < len(plan.tops):
+            counts, logits = self._look(runners, looks, tell)
             evidence = evidence_of(counts, plan)
+        window = _Window(self._scan, plan, self._work.array)
         runners.know(evidence, leaves_sound=self._leaves_sound(runners, plan, finished, logits))
         for batch, changes in changed(runners, plan, window.tile, logits, finished):
             for tile, pixels in zip(batch, changes, strict=True):
@@ -121,7 +126,7 @@ class Gathering:
         return change
 
     def _look(
-        self, runners: Runners, plan: tiling.Plan, pixels: Pixels, tell: Callable[[int], object]
+        self, runners: Runners, plan: tiling.Plan, tell: Callable[[int], object]
     ) -> tuple[NDArray[np.float64], Rows | None]:
         """What is counted of all tiles and what the finder says, unless the losses are known.
 
@@ -137,7 +142,8 @@ class Gathering:
         if notes:
             counts += self._work.load(name(finished))
             runners.redone = max(notes[-1]["redone"], runners.redone)
-        for batch in looked(runners, plan, pixels, counts, logits, finished):
+        window = _Window(self._scan, plan, self._work.array)
+        for batch in looked(runners, plan, window.tile, counts, logits, finished):
             if batch[-1].column == len(plan.lefts) - 1:
                 row = batch[-1].row
                 if logits is not None:
@@ -146,6 +152,7 @@ class Gathering:
                 self._note_row("looked", row, runners)
                 self._work.delete(name(row))
             tell(batch[-1].row * len(plan.lefts) + batch[-1].column + 1)
+        window.delete()
         return counts, logits
 
     def _leaves_sound(
@@ -163,16 +170,21 @@ class Gathering:
     def _logits(self) -> str:
         return f"{self._name}-logits"
 
-    def _resume(self, runners: Runners, plan: tiling.Plan, side: int, change: StoredRows) -> int:
+    def _resume(
+        self,
+        runners: Runners,
+        plan: tiling.Plan,
+        looks: tiling.Plan | None,
+        side: int,
+        change: StoredRows,
+    ) -> int:
         """How many rows of tiles are finished; what an unfinished one left is undone."""
         wanted = {
             "event": "plan",
             "page": self._name,
             "side": side,
-            "tops": list(plan.tops),
-            "heights": list(plan.heights),
-            "lefts": list(plan.lefts),
-            "widths": list(plan.widths),
+            "tiles": _written(plan),
+            "looks": looks and _written(looks),
             # Their number may change: it does not decide what comes out.
             "device": runners.devices[0].type,
             "precision": name_of(runners.dtype),
@@ -221,15 +233,18 @@ class Gathering:
         return f"{self._name}-begun-{row}.npy"
 
 
+def _written(plan: tiling.Plan) -> list[list[int]]:
+    """As it stands in the journal."""
+    return [list(lines) for lines in (plan.tops, plan.heights, plan.lefts, plan.widths)]
+
+
 class _Window:
     """The rows around one row of tiles, decoded."""
 
-    def __init__(
-        self, scan: Scan, plan: tiling.Plan, beyond: int, make: Callable[..., StoredRows]
-    ) -> None:
+    def __init__(self, scan: Scan, plan: tiling.Plan, make: Callable[..., StoredRows]) -> None:
         self._scan = scan
         # Beyond the lower edge a tile holds rows from above it.
-        shape = (2 * (max(plan.heights) + 2 * beyond), *scan.samples.shape[1:])
+        shape = (2 * max(plan.heights), *scan.samples.shape[1:])
         self._stored = make("window", shape, scan.samples.dtype)
         self._held = range(0)
 

@@ -16,13 +16,14 @@ class Advance:
         done: tiles that are restored.
         total: tiles in all.
         pixels: of the page.
-        looked: tiles that are looked at, where all must be before the first one is restored.
+        looked: tiles that are looked at, and how many there are to be, where the page must be
+            looked at before the first one is restored.
     """
 
     done: int
     total: int
     pixels: int
-    looked: int | None = None
+    looked: tuple[int, int] | None = None
 
     @property
     def share(self) -> float:
@@ -30,7 +31,8 @@ class Advance:
         restored = self.done / self.total
         if self.looked is None:
             return restored
-        return LOOKING * self.looked / self.total + (1 - LOOKING) * restored
+        seen, all_to_be_seen = self.looked
+        return LOOKING * seen / all_to_be_seen + (1 - LOOKING) * restored
 
 
 class Observer(Protocol):

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from dunrestore.imaging import tiling
 from dunrestore.imaging.rows import Rows, WritableRows
 from dunrestore.models.colours import Evidence, Part, number_of_counts
+from dunrestore.models.facts import facts
+from dunrestore.models.runner import size_multiple
 from dunrestore.models.several_devices import Runners, Stack
 
 Pixels = Callable[[tiling.Tile], NDArray[np.float32]]
@@ -20,6 +22,24 @@ Pixels = Callable[[tiling.Tile], NDArray[np.float32]]
 def must_look(runners: Runners, plan: tiling.Plan) -> bool:
     """Whether all tiles must be looked at before the first one is restored."""
     return runners.looks_first and plan.count > 1
+
+
+def look_plan(runners: Runners, plan: tiling.Plan) -> tiling.Plan:
+    """The tiles in which a picture is looked at before those of ``plan`` are restored.
+
+    They take as much memory, so they are larger, and share all that the finder sees: it says the
+    same of a pixel whichever tile shows it.
+    """
+    known, itemsize = facts(runners.network), runners.dtype.itemsize
+    multiple, shared = size_multiple(runners.network), 2 * known.finder_sees
+    larger = known.bytes_per_pixel(itemsize) / known.look_bytes_per_pixel(itemsize)
+    aligned = known.origin_multiple or multiple
+    side = max(
+        int(plan.largest * larger**0.5) // multiple * multiple, shared + 2 * max(aligned, multiple)
+    )
+    return tiling.plan(
+        plan.height, plan.width, tile=side, overlap=shared, multiple=multiple, aligned=aligned
+    )
 
 
 def no_counts(plan: tiling.Plan) -> NDArray[np.float64]:
@@ -39,7 +59,7 @@ def looked(
 
     Args:
         runners: the network.
-        plan: the tiles.
+        plan: from ``look_plan``.
         pixels: of a tile.
         counts: from ``no_counts``; what is counted of each batch is added.
         logits: (rows, columns, 1) of the padded picture, where what the finder said is set; None if
@@ -50,32 +70,22 @@ def looked(
         The tiles of a batch, once they are taken in.
     """
     todo = list(batches(plan, runners.batch_size, first_row))
-    margin = 0 if logits is None else runners.looks_beyond
-    with closing(runners.looks(_stacks(plan, todo, pixels, None, margin))) as seen:
+    with closing(runners.looks(_stacks(plan, todo, pixels, None))) as seen:
         for batch, (some, found) in zip(todo, seen, strict=True):
             counts += some
             if logits is not None and found is not None:
                 for tile, own in zip(batch, found, strict=True):
-                    _put(logits, plan, tile, tiling.widened(plan, tile, margin), own)
+                    _put(logits, plan, tile, own)
             yield batch
 
 
 def _put(
-    logits: WritableRows,
-    plan: tiling.Plan,
-    tile: tiling.Tile,
-    held: tiling.Tile,
-    found: NDArray[np.float32],
+    logits: WritableRows, plan: tiling.Plan, tile: tiling.Tile, found: NDArray[np.float32]
 ) -> None:
-    """Set what a tile is nearest to, of what was found in those pixels that were held."""
+    """Set what a tile is nearest to, of what was found in it."""
     rows, columns = tiling.own_area(plan, tile, padding=True)
     part = logits[tile.top + rows.start : tile.top + rows.stop]
-    own = found[_moved(rows, tile.top - held.top), _moved(columns, tile.left - held.left)]
-    part[:, tile.left + columns.start : tile.left + columns.stop] = own
-
-
-def _moved(lines: slice, by: int) -> slice:
-    return slice(lines.start + by, lines.stop + by)
+    part[:, tile.left + columns.start : tile.left + columns.stop] = found[rows, columns]
 
 
 def evidence_of(counts: NDArray[np.float64], plan: tiling.Plan) -> Evidence:
@@ -105,24 +115,17 @@ def changed(
 
 
 def _stacks(
-    plan: tiling.Plan,
-    todo: Iterable[list[tiling.Tile]],
-    pixels: Pixels,
-    logits: Rows | None,
-    margin: int = 0,
+    plan: tiling.Plan, todo: Iterable[list[tiling.Tile]], pixels: Pixels, logits: Rows | None
 ) -> Iterator[Stack]:
     for batch in todo:
-        held = [tiling.widened(plan, tile, margin) for tile in batch]
-        parts = [_part(plan, *both) for both in zip(batch, held, strict=True)]
+        parts = [_part(plan, tile) for tile in batch]
         found = None if logits is None else _stack([_cut_out(logits, tile) for tile in batch])
-        yield _stack([pixels(tile) for tile in held]), parts, found
+        yield _stack([pixels(tile) for tile in batch]), parts, found
 
 
-def _part(plan: tiling.Plan, tile: tiling.Tile, held: tiling.Tile) -> Part:
-    """What a tile is nearest to, of the pixels that are held."""
-    rows, columns = tiling.own_area(plan, tile)
-    own = _moved(rows, tile.top - held.top), _moved(columns, tile.left - held.left)
-    return Part((plan.height, plan.width), held.top, held.left, own)
+def _part(plan: tiling.Plan, tile: tiling.Tile) -> Part:
+    own = tiling.own_area(plan, tile)
+    return Part((plan.height, plan.width), tile.top, tile.left, own)
 
 
 def _stack(tiles: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

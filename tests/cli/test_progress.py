@@ -32,14 +32,14 @@ def last_line(bar, terminal):
 def test_the_picture_the_tile_and_what_is_looked_at_are_shown(terminal):
     with RestoreProgress(2, enabled=True) as bar:
         bar.start_picture("wall.tif")
-        bar.advance(Advance(0, 24, PIXELS, 0))
+        bar.advance(Advance(0, 24, PIXELS, (0, 6)))
         assert "1/2 wall.tif" in (line := last_line(bar, terminal))
-        assert "looking 0/24" in line
-        bar.advance(Advance(0, 24, PIXELS, 9))
-        assert "looking 9/24" in last_line(bar, terminal)
-        bar.advance(Advance(0, 24, PIXELS, 24))
+        assert "looking 0/6" in line
+        bar.advance(Advance(0, 24, PIXELS, (3, 6)))
+        assert "looking 3/6" in last_line(bar, terminal)
+        bar.advance(Advance(0, 24, PIXELS, (6, 6)))
         assert "tile 0/24" in last_line(bar, terminal)
-        bar.advance(Advance(5, 24, PIXELS, 24))
+        bar.advance(Advance(5, 24, PIXELS, (6, 6)))
         assert "tile 5/24" in last_line(bar, terminal)
         bar.start_picture("roof.tif")
         bar.advance(Advance(0, 4, PIXELS))
@@ -56,10 +56,10 @@ def test_the_bar_moves_while_a_picture_is_looked_at_and_fills_with_its_last_tile
         bar.start_picture("wall.tif")
         found = []
         for looked in range(5):
-            bar.advance(Advance(0, 4, PIXELS, looked))
+            bar.advance(Advance(0, 4, PIXELS, (looked, 4)))
             found.append(completed(bar))
         for done in range(1, 5):
-            bar.advance(Advance(done, 4, PIXELS, 4))
+            bar.advance(Advance(done, 4, PIXELS, (4, 4)))
             found.append(completed(bar))
     assert found == sorted(set(found))
     assert (found[0], found[4], found[-1]) == (0, LOOKING, 1)

@@ -153,23 +153,3 @@ def test_a_row_of_tiles_meets_those_above_only_in_the_rows_they_share(plan):
         places = np.flatnonzero(both[: plan.height])
         expected = range(places[0], places[-1] + 1) if places.size else range(0)
         assert list(expected) == list(range(shared.start, shared.stop))
-
-
-@given(
-    height=st.integers(1, 400),
-    width=st.integers(1, 400),
-    tile=st.sampled_from([96, 144]),
-    margin=st.sampled_from([0, 48, 96]),
-)
-def test_widened_tiles_hold_a_margin_wherever_there_is_one(height, width, tile, margin):
-    plan = tiling.plan(height, width, tile=tile, overlap=24, multiple=48)
-    sizes: dict[tuple[int, int], set[tuple[int, int]]] = {}
-    for one in plan.tiles():
-        wide = tiling.widened(plan, one, margin)
-        sizes.setdefault(one.size, set()).add(wide.size)
-        assert (wide.row, wide.column) == (one.row, one.column)
-        for axis, (start, own) in enumerate([(wide.top, one.top), (wide.left, one.left)]):
-            end, own_end = start + wide.size[axis], own + one.size[axis]
-            assert 0 <= start <= max(own - margin, 0)
-            assert plan.padded[axis] >= end >= min(own_end + margin, plan.padded[axis])
-    assert all(len(wide) == 1 for wide in sizes.values())

@@ -34,7 +34,7 @@ from dunrestore.models.edsr import EDSRConfig
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINet, HINetConfig
 from dunrestore.provenance import record
-from dunrestore.restoration import change, source, work_folder
+from dunrestore.restoration import change, gathered, source, work_folder
 from dunrestore.restoration import large as large_module
 from dunrestore.restoration.damage import masks
 from dunrestore.restoration.observer import LOOKING
@@ -544,6 +544,13 @@ def guided_model():
     return Model("random", "guided", guided, {}, "0" * 64, Path("random"))
 
 
+@pytest.fixture
+def looks_at_the_same_tiles(monkeypatch):
+    """As those that are restored, else the whole picture is one of those that are looked at."""
+    for module in (gathered, change):
+        monkeypatch.setattr(module, "look_plan", lambda _, plan: plan)
+
+
 def stopped_when(when, monkeypatch, tmp_path, path, model, options):
     """Run until ``when`` says so of the tiles that are done and the times that was told."""
     told = itertools.count()
@@ -558,6 +565,7 @@ def stopped_when(when, monkeypatch, tmp_path, path, model, options):
         restore_file(job, model, asked, FileOptions(), progress)
 
 
+@pytest.mark.usefixtures("looks_at_the_same_tiles")
 @pytest.mark.parametrize("calls", [1, 3, 4, 9, 12, 13, 20])
 def test_a_model_that_looks_first_is_interrupted(monkeypatch, tmp_path, calls):
     path, model = make_tiff(tmp_path / "in.tif"), guided_model()
@@ -573,6 +581,7 @@ def test_a_model_that_looks_first_is_interrupted(monkeypatch, tmp_path, calls):
     assert len(looks) == across * max(down - calls // across, 0)
 
 
+@pytest.mark.usefixtures("looks_at_the_same_tiles")
 @pytest.mark.parametrize(("calls", "looked", "done"), [(6, 4, 0), (12, 12, 0), (17, 12, 4)])
 def test_what_an_interrupted_run_looked_at_is_told_first(
     monkeypatch, tmp_path, calls, looked, done
@@ -582,9 +591,10 @@ def test_what_an_interrupted_run_looked_at_is_told_first(
     stopped_when(lambda _, told: told == calls, monkeypatch, tmp_path, path, model, options)
     asked, told = RestoreOptions(**options), []
     restore_file(Job(path, tmp_path / "out.tif"), model, asked, FileOptions(), told.append)
-    assert (told[0].looked, told[0].done) == (looked, done)
+    assert (told[0].looked, told[0].done) == ((looked, 12), done)
 
 
+@pytest.mark.usefixtures("looks_at_the_same_tiles")
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_looking_at_a_picture_is_told_as_a_part_of_the_work(monkeypatch, tmp_path, in_memory):
     path, model = make_tiff(tmp_path / "in.tif"), guided_model()
@@ -593,7 +603,8 @@ def test_looking_at_a_picture_is_told_as_a_part_of_the_work(monkeypatch, tmp_pat
     told = []
     restore_file(Job(path, tmp_path / "out.tif"), model, asked, FileOptions(), told.append)
     count = 4 * 3
-    each = [(seen, 0) for seen in range(count + 1)] + [(count, n + 1) for n in range(count)]
+    each = [((seen, count), 0) for seen in range(count + 1)]
+    each += [((count, count), n + 1) for n in range(count)]
     assert [(one.looked, one.done) for one in told] == each
     assert {(one.total, one.pixels) for one in told} == {(count, 150 * 210)}
     shares = [one.share for one in told]

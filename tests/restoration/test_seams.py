@@ -127,12 +127,13 @@ def test_a_model_that_looks_at_colours_knows_them_all(guided, height, width, ext
     assert np.array_equal(tiled.damage > 0.5, whole.damage > 0.5)
 
 
-def test_a_finder_that_sees_farther_than_half_of_what_tiles_share_sees_the_same(monkeypatch):
+def test_a_finder_that_sees_farther_than_what_tiles_share_sees_the_same(monkeypatch):
     torch.manual_seed(5)
     inner = HINetConfig(width=4, depth=2, hin_first=1, hin_last=1, in_channels=7)
     network = Guided(GuidedConfig(finder_width=2, finder_depth=5, pyramid_levels=3, hinet=inner))
     network.requires_grad_(False).eval()
     network.finder = PaleIsLost(124)
+    monkeypatch.setattr(GuidedConfig, "look_bytes_per_pixel", GuidedConfig.bytes_per_pixel)
     picture = scan(560, 500, 1)
 
     def found(tile):
@@ -140,9 +141,9 @@ def test_a_finder_that_sees_farther_than_half_of_what_tiles_share_sees_the_same(
 
     whole = found(576)
     assert 0.05 < whole.mean() < 0.95
-    assert np.array_equal(found(432), whole)
-    monkeypatch.setattr(GuidedConfig, "looks_beyond", 0)
-    assert not np.array_equal(found(432), whole)
+    assert np.array_equal(found(336), whole)
+    monkeypatch.setattr(GuidedConfig, "finder_sees", 0)
+    assert not np.array_equal(found(336), whole)
 
 
 CPU = {"device": "cpu", "precision": "fp32"}
