@@ -46,8 +46,9 @@ ALIGNED_FROM = 480
 would make them dear."""
 LARGEST_TILE = 1008
 """Larger tiles save little overlap; in float32 one of these takes 1.3 GB of the compact models."""
-LARGEST_OF_SEVERAL = 960
-"""What gathers the tiles of a larger picture takes memory, too."""
+LARGEST_OF_SEVERAL = 896
+"""What gathers the tiles of a larger picture takes memory, too, and what one left beside those of
+other sizes."""
 SMALLEST_TILE = 240
 """Below this, automatic tiles would be mostly overlap."""
 LARGEST_ON_GPU = 2208

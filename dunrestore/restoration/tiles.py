@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dunrestore.imaging import tiling
 from dunrestore.imaging.rows import Rows, WritableRows
+from dunrestore.models.allocation import hand_back_memory
 from dunrestore.models.colours import Evidence, Part, number_of_counts
 from dunrestore.models.facts import facts
 from dunrestore.models.runner import size_multiple
@@ -77,6 +78,7 @@ def looked(
                 for tile, own in zip(batch, found, strict=True):
                     _put(logits, plan, tile, own)
             yield batch
+    hand_back_memory()  # what these tiles left would stay beside what others take
 
 
 def _put(
