@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
-LOOKING = 1 / 8
+LOOKING = 1 / 6
 """Share of the time that looking at a page takes, measured with ``arin-guided``."""
 
 
