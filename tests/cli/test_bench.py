@@ -199,7 +199,7 @@ def test_an_interrupted_run_goes_on_where_it_was(clean, models, tmp_path, monkey
     ],
 )
 def test_who_interrupts_is_told_how_to_go_on(clean, tmp_path, capsys, monkeypatch, options, said):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(contestants, "restore_picture", interrupted)
@@ -253,11 +253,11 @@ def test_a_model_that_fails_on_one_picture_costs_that_picture_alone(
     real = contestants.restore_picture
     seen = []
 
-    def failing(rgb, network, options):
+    def failing(rgb, network, options, **more):
         seen.append(rgb.shape)
         if len(seen) == 4:  # the first is the warm-up
             raise RuntimeError("the network\nis out of order")
-        return real(rgb, network, options)
+        return real(rgb, network, options, **more)
 
     monkeypatch.setattr(contestants, "restore_picture", failing)
     out = tmp_path / "o"
