@@ -106,10 +106,11 @@ def plan(
         tile: largest side of a tile in pixels, rounded up to ``multiple``: tiles are as few as
             that allows, and as small as their number allows; None for one tile that holds the whole
             picture.
-        overlap: pixels that neighbouring tiles share, rounded up to ``aligned``.
+        overlap: pixels that neighbouring tiles share, rounded up to what they begin at.
         multiple: what the picture is padded to multiples of.
         aligned: tiles begin and end at multiples of this, but for the last ones, which end where
-            the padded picture does, unless tiles are too small for that; None for ``multiple``.
+            the padded picture does, unless tiles are too small for that or share nothing; None
+            for ``multiple``.
 
     Raises:
         ValueError: if the overlap leaves no progress from one tile to the next.
@@ -131,10 +132,12 @@ def _cut(
     """Origins and sizes of tiles that begin at multiples of the first step that allows them."""
     if length <= side:
         return (0,), (length,)
+    # A last tile that shares nothing may be one step long: shorter than the padding, but for
+    # the last of the steps, for which this holds in any case.
     multiple, shared = next(
         (step, common)
         for step in steps
-        if (common := _round_up(overlap, step)) + step <= side  # of the last one it holds
+        if (common := _round_up(overlap, step)) + step <= side and (common or step == steps[-1])
     )
     furthest = (side - shared) // multiple * multiple
     new = length - shared

@@ -79,7 +79,7 @@ class Computed:
         device: where it was computed, such as ``cpu`` or ``cuda:0,cuda:1``.
         precision: ``float32``, ``bfloat16`` or ``float16``.
         tiles_redone: tiles that low precision spoilt and float32 did again.
-        tiles_left: tiles in which nothing is lost, for which the network was not asked.
+        tiles_left: tiles in which nothing was to be changed, of those that might be left so.
     """
 
     tile: int
@@ -359,7 +359,8 @@ def _changes(
 def leaves_sound(preserve: Preserve, picture: Rows, logits: Rows | None, *, known: bool) -> bool:
     """Whether what is not lost stays as it is, whatever a network would propose there.
 
-    If so, tiles in which nothing is lost need no more than the finder.
+    If so, tiles in which nothing is lost need no more than the finder. (Of tiles that share nothing
+    one may be left beside a loss whose rim reaches into it.)
 
     Args:
         preserve: as in ``RestoreOptions``.
@@ -374,4 +375,4 @@ def leaves_sound(preserve: Preserve, picture: Rows, logits: Rows | None, *, know
     lost: Rows = np.broadcast_to(np.False_, (height, width))
     if logits is not None:
         lost = DerivedRows(logits, lambda band: band[:, :width, 0] > 0, (height, width), np.bool_)
-    return not notable_noise(picture, lost)
+    return notable_noise(picture, lost) == 0

@@ -78,7 +78,7 @@ def looked(
                 for tile, own in zip(batch, found, strict=True):
                     _put(logits, plan, tile, own)
             yield batch
-    hand_back_memory()  # what these tiles left would stay beside what others take
+    hand_back_memory()  # the host's: what these tiles left would stay beside what others take
 
 
 def _put(

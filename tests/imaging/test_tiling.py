@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dunrestore.imaging import tiling
@@ -131,6 +131,16 @@ def test_origins_are_aligned_if_asked_for(length, tile):
         top + height - following == 192
         for top, height, following in zip(plan.tops, plan.heights, plan.tops[1:], strict=False)
     )
+
+
+@settings(deadline=None)
+@given(st.integers(481, 4000), st.sampled_from([480, 500, 960]), st.sampled_from([0, 1, 64, 100]))
+@example(3121, 480, 0)
+def test_no_tile_lies_in_the_padding_alone(length, tile, overlap):
+    plan = tiling.plan(length, 48, tile=tile, overlap=overlap, multiple=48, aligned=64)
+    picture = np.zeros((length, 48, 1), np.float32)
+    assert all(tile.top < length for tile in plan.tiles())
+    assert all(tiling.extract(picture, tile).shape[:2] == tile.size for tile in plan.tiles())
 
 
 def test_tiles_that_cannot_be_aligned_are_cut_without():

@@ -2,17 +2,18 @@
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from dunrestore.checkpoints.load import Model
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINetConfig
-from dunrestore.restoration import source
-from dunrestore.restoration.change import plan_tiles
+from dunrestore.restoration import change, large, source
+from dunrestore.restoration.change import leaves_sound, plan_tiles
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.picture import restore_picture
 from tests.restoration.batches import EPOCH
-from tests.restoration.test_large import WhiteIsLost, make_tiff, restored
+from tests.restoration.test_large import WhiteIsLost, restored, stopped_when
 
 SIDE = 96
 
@@ -96,19 +97,54 @@ def test_a_mask_says_which_tiles_are_asked(network, preserve):
 
 
 @pytest.mark.parametrize("size", [(96, 500), (400, 500)])
-def test_the_same_from_the_disk(monkeypatch, tmp_path, network, size):
+@pytest.mark.parametrize(("preserve", "noise"), [("always", 0), ("auto", 0), ("auto", 0.06)])
+def test_the_same_from_the_disk(monkeypatch, tmp_path, network, size, preserve, noise):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
-    path = make_tiff(tmp_path / "in.tif", seed=3, size=size)
+    path = tmp_path / "in.tif"
+    picture = np.pad(scan(), ((0, size[0]), (0, size[1]), (0, 0)), "reflect")[: size[0], : size[1]]
+    picture += np.random.default_rng(1).normal(0, noise, picture.shape)
+    tifffile.imwrite(path, np.rint(picture.clip(0, 1) * 255).astype(np.uint8), photometric="rgb")
     model = Model("random", "guided", network, {}, "0" * 64, tmp_path)
     results, asked = [], []
-    for large in (False, True):
-        monkeypatch.setattr(source, "IN_MEMORY", 0 if large else 10**9)
-        folder = tmp_path / str(large)
+    for on_disk in (False, True):
+        monkeypatch.setattr(source, "IN_MEMORY", 0 if on_disk else 10**9)
+        folder = tmp_path / str(on_disk)
         folder.mkdir()
-        values = {"tile": SIDE, "overlap": 16, "preserve": "always"}
+        values = {"tile": SIDE, "overlap": 16, "preserve": preserve}
         results.append(restored(folder, path, model, values)[0])
         asked.append(sum(network.asked))
         network.asked.clear()
     assert results[0] == results[1]
     assert asked[0] == asked[1]
-    assert 0 < asked[0] < plan_tiles(size, network, options(), SIDE)[0].count
+    count = plan_tiles(size, network, options(), SIDE)[0].count
+    assert asked[0] == count if noise else 0 < asked[0] < count
+
+
+def test_of_a_scan_of_which_too_little_tells_all_is_asked(network):
+    """The finder takes nearly all of it for lost, the colours do not."""
+    picture = scan()
+    lost = np.ones((240, 330, 1), np.float32)
+    lost[:10] = -1
+    assert not leaves_sound("auto", picture, lost, known=False)
+    assert leaves_sound("auto", picture, -lost, known=False)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_what_was_left_is_known_after_an_interruption(monkeypatch, tmp_path, network, rows):
+    seen = []
+    compute = change.compute
+
+    def noted(*given, **more):
+        found = compute(*given, **more)
+        seen.append(found[1].tiles_left)
+        return found
+
+    monkeypatch.setattr(large, "compute", noted)
+    monkeypatch.setattr(source, "IN_MEMORY", 0)
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(path, np.rint(scan() * 255).astype(np.uint8), photometric="rgb")
+    model = Model("random", "guided", network, {}, "0" * 64, tmp_path)
+    values = {"tile": SIDE, "overlap": 16, "device": "cpu", "precision": "fp32"}
+    stopped_when(lambda done, _: done == 4 * rows, monkeypatch, tmp_path, path, model, values)
+    restored(tmp_path, path, model, values)
+    assert seen == [11]

@@ -27,7 +27,7 @@ def is_noisy(picture: Rows, change: Rows, weight: Rows) -> bool:
         weight: (H, W), the damage found.
     """
     before = notable_noise(picture, weight)
-    if before == 0:
+    if not before:
         return False
 
     def power(rows: slice) -> tuple[float, int]:
@@ -42,7 +42,7 @@ def is_noisy(picture: Rows, change: Rows, weight: Rows) -> bool:
     return taken < 1.12 * before and noise_level(picture, weight, change) < 0.4 * before
 
 
-def notable_noise(picture: Rows, weight: Rows) -> float:
+def notable_noise(picture: Rows, weight: Rows) -> float | None:
     """The ``noise_level`` of a scan that may be noisy as a whole, before anything else is asked.
 
     Args:
@@ -50,7 +50,7 @@ def notable_noise(picture: Rows, weight: Rows) -> float:
         weight: as there.
 
     Returns:
-        0 where there is less noise than ``NOISY``, or too little of the picture to tell.
+        0 where there is less noise than ``NOISY``; None where too little of the picture tells.
     """
     height, width = picture.shape[:2]
 
@@ -59,7 +59,7 @@ def notable_noise(picture: Rows, weight: Rows) -> float:
 
     sound = sum(each_band(count, height, width))
     if min(height, width) < 16 or sound < 0.1 * height * width:
-        return 0.0
+        return None
     level = noise_level(picture, weight)
     return level if level > NOISY else 0.0
 
