@@ -16,16 +16,15 @@ from torch import nn
 from dunrestore.errors import MemoryExhaustedError, UsageError
 from dunrestore.imaging import tiling
 from dunrestore.imaging.limits import LEAST_TILE
-from dunrestore.imaging.rows import DerivedRows, Rows
 from dunrestore.models.allocation import hand_back_memory, is_out_of_memory
 from dunrestore.models.colours import Evidence
 from dunrestore.models.devices import choose_devices, choose_precision, free_memory, name_of
 from dunrestore.models.facts import facts
 from dunrestore.models.runner import in_turn, size_multiple
 from dunrestore.models.several_devices import Runners
-from dunrestore.restoration.damage.noise import notable_noise
 from dunrestore.restoration.observer import Advance
 from dunrestore.restoration.options import Preserve, RestoreOptions
+from dunrestore.restoration.sound import leaves_sound
 from dunrestore.restoration.tiles import (
     changed,
     evidence_of,
@@ -120,7 +119,7 @@ def propose(
         network: a restoring network.
         options: tiles, device and precision.
         progress: told of each finished batch of tiles.
-        complete: ask it also about tiles that ``leaves_sound`` would spare it.
+        complete: ask it also about tiles that ``sound.leaves_sound`` would spare it.
 
     Raises:
         MemoryExhaustedError: if an explicit tile, or the smallest automatic one, does not fit.
@@ -354,25 +353,3 @@ def _changes(
         yield from zip(batch, changes, strict=True)
         done += len(batch)
         tell()
-
-
-def leaves_sound(preserve: Preserve, picture: Rows, logits: Rows | None, *, known: bool) -> bool:
-    """Whether what is not lost stays as it is, whatever a network would propose there.
-
-    If so, tiles in which nothing is lost need no more than the finder. (Of tiles that share nothing
-    one may be left beside a loss whose rim reaches into it.)
-
-    Args:
-        preserve: as in ``RestoreOptions``.
-        picture: (H, W, 3), RGB in [0, 1].
-        logits: the finder's, at least (H, W, 1); None where it is not asked before, for the picture
-            is one tile: which is left only if all of it is sound.
-        known: whether a mask says what is lost.
-    """
-    if preserve != "auto" or known:
-        return preserve != "never"
-    height, width = picture.shape[:2]
-    lost: Rows = np.broadcast_to(np.False_, (height, width))
-    if logits is not None:
-        lost = DerivedRows(logits, lambda band: band[:, :width, 0] > 0, (height, width), np.bool_)
-    return notable_noise(picture, lost) == 0

@@ -19,9 +19,10 @@ from dunrestore.imaging.tiling import Tile
 from dunrestore.models.colours import Evidence
 from dunrestore.models.devices import name_of
 from dunrestore.models.several_devices import Runners
-from dunrestore.restoration.change import Progress, leaves_sound
+from dunrestore.restoration.change import Progress
 from dunrestore.restoration.observer import Advance
 from dunrestore.restoration.options import Preserve
+from dunrestore.restoration.sound import leaves_sound
 from dunrestore.restoration.tiles import (
     changed,
     evidence_of,

@@ -9,9 +9,10 @@ from dunrestore.checkpoints.load import Model
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINetConfig
 from dunrestore.restoration import change, large, source
-from dunrestore.restoration.change import leaves_sound, plan_tiles
+from dunrestore.restoration.change import plan_tiles
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.picture import restore_picture
+from dunrestore.restoration.sound import leaves_sound
 from tests.restoration.batches import EPOCH
 from tests.restoration.test_large import WhiteIsLost, restored, stopped_when
 
