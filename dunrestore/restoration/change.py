@@ -30,7 +30,6 @@ from dunrestore.restoration.tiles import (
     evidence_of,
     look_plan,
     looked,
-    must_look,
     no_counts,
 )
 
@@ -326,7 +325,7 @@ def _changes(
     def pixels(tile: tiling.Tile) -> NDArray[np.float32]:
         return tiling.extract(picture, tile)
 
-    looks = look_plan(runners, plan) if must_look(runners, plan) else None
+    looks = look_plan(runners, plan)
     done, seen = 0, 0
 
     def tell() -> None:

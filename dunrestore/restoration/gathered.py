@@ -28,7 +28,6 @@ from dunrestore.restoration.tiles import (
     evidence_of,
     look_plan,
     looked,
-    must_look,
     no_counts,
 )
 from dunrestore.restoration.work_folder import WorkFolder
@@ -92,7 +91,7 @@ class Gathering:
             (H, W, channels) float32, as ``Runner.change`` gives it, blended.
         """
         change = self._work.array(f"{self._name}-change", self._shape, np.float32)
-        looks = look_plan(runners, plan) if must_look(runners, plan) else None
+        looks = look_plan(runners, plan)
         finished = self._resume(runners, plan, looks, side, change)
         across = len(plan.lefts)
         done = finished * across

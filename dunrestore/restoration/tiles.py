@@ -20,17 +20,15 @@ Pixels = Callable[[tiling.Tile], NDArray[np.float32]]
 """The pixels (rows, columns, C) of a tile."""
 
 
-def must_look(runners: Runners, plan: tiling.Plan) -> bool:
-    """Whether all tiles must be looked at before the first one is restored."""
-    return runners.looks_first and plan.count > 1
-
-
-def look_plan(runners: Runners, plan: tiling.Plan) -> tiling.Plan:
-    """The tiles in which a picture is looked at before those of ``plan`` are restored.
+def look_plan(runners: Runners, plan: tiling.Plan) -> tiling.Plan | None:
+    """The tiles in which a picture is looked at before those of ``plan`` are restored; None if it
+    need not be.
 
     They take as much memory, so they are larger, and share all that the finder sees: it says the
     same of a pixel whichever tile shows it.
     """
+    if not runners.looks_first or plan.count == 1:
+        return None
     known, itemsize = facts(runners.network), runners.dtype.itemsize
     multiple, shared = size_multiple(runners.network), 2 * known.finder_sees
     larger = known.bytes_per_pixel(itemsize) / known.look_bytes_per_pixel(itemsize)

@@ -24,6 +24,7 @@ def test_tiles_that_are_only_looked_at_are_larger_and_share_what_the_finder_sees
     runners = Runners(network, [torch.device("cpu")])
     plan = tiling.plan(3000, 2000, tile=960, overlap=128, multiple=48, aligned=64)
     looks = look_plan(runners, plan)
+    assert looks is not None
     assert looks.padded == plan.padded
     assert plan.largest < looks.largest
     known = network.config
@@ -33,4 +34,13 @@ def test_tiles_that_are_only_looked_at_are_larger_and_share_what_the_finder_sees
     assert all(origin % 64 == 0 for origin in (*looks.tops, *looks.lefts))
     assert len(looks.tops) > 1
     small = look_plan(runners, tiling.plan(3000, 2000, tile=96, overlap=48, multiple=48))
+    assert small is not None
     assert small.heights[0] > 256
+
+
+def test_a_picture_of_one_tile_is_not_looked_at_before():
+    network = Guided(GuidedConfig(hinet=HINetConfig(width=4, in_channels=7))).eval()
+    runners = Runners(network, [torch.device("cpu")])
+    plan = tiling.plan(96, 96, tile=96, overlap=48, multiple=48)
+    assert look_plan(runners, plan) is None
+    assert look_plan(runners, tiling.plan(96, 97, tile=96, overlap=48, multiple=48)) is not None
