@@ -13,6 +13,7 @@ from dunrestore.datasets.charts import lay_charts
 from dunrestore.datasets.colour import clip_tones, vary_colours
 from dunrestore.datasets.painter import paint_mural
 from dunrestore.datasets.pictures import Checked, PictureStore, Sample, cut, flipped
+from dunrestore.datasets.prints import print_of
 from dunrestore.degradations.pretraining import motion_blur, rain
 from dunrestore.degradations.recipes import RECIPES, Recipe, degrade
 from dunrestore.degradations.seeds import generator_for
@@ -56,6 +57,8 @@ class PatchOptions:
     """How often the lightest or darkest paint of clean patches is clipped by the exposure."""
     charts: float = 0.0
     """How often colour charts, rulers or labels lie on clean patches."""
+    prints: float = 0.0
+    """How often clean patches become drawings, screened or flat prints; these stay undamaged."""
     painted: float = 0.0
     """Share of patches from murals that are painted for the purpose."""
     painted_for: int = PAINTED_FOR
@@ -129,7 +132,10 @@ class PatchStream:
             target = lay_charts(target, rng)
         if options.clipped and rng.random() < options.clipped:
             target = clip_tones(target, rng)
-        return damaged_by(np.ascontiguousarray(target), options, rng, sound=options.sound)
+        sound = options.sound
+        if options.prints and rng.random() < options.prints:
+            target, sound = print_of(target, rng), 1.0
+        return damaged_by(np.ascontiguousarray(target), options, rng, sound=sound)
 
     def _cut_patch(self, rng: np.random.Generator) -> tuple[Sample, bool]:
         """A window with detail, and whether its file is damaged already."""

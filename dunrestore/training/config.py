@@ -66,6 +66,7 @@ class TrainConfig:
     inversion: float = _value(0.1, "Share of those that become negatives.")
     clipped: float = _value(0.0, "Share whose lightest or darkest paint the exposure clips.")
     charts: float = _value(0.0, "Share on which colour charts, rulers or labels lie.")
+    prints: float = _value(0.0, "Share drawn in lines, screened or in flat colours; undamaged.")
     painted: float = _value(0.15, "Share of patches from murals painted for the purpose.")
     max_left_out: float = _value(0.1, "Share of unusable pictures that is put up with.")
     cache_mb: int = _value(2048, "Memory for decoded pictures.")
@@ -171,7 +172,7 @@ _LEAST = dict.fromkeys(
      "weight_decay", "clip", "psnr_floor", "mask_weight", "sound_weight", "first_stage_weight",
      "finder_weight", "threads", "workers", "window"), 0
 )  # fmt: skip
-_SHARES = ("enlarged", "flips", "colours", "inversion", "clipped", "charts", "painted",
+_SHARES = ("enlarged", "flips", "colours", "inversion", "clipped", "charts", "prints", "painted",
            "max_left_out", "gaussian_share", "jpeg_share", "sound", "ema", "beta1", "beta2",
            "given_mask", "validation_share")  # fmt: skip
 

@@ -53,6 +53,7 @@ def load_data(config: TrainConfig) -> RunData:
         enlarged=config.enlarged,
         clipped=config.clipped,
         charts=config.charts,
+        prints=config.prints,
         colours=config.colours,
         inversion=config.inversion,
         painted=config.painted,

@@ -30,6 +30,7 @@ EVERYTHING = replace(
     inversion=0.3,
     clipped=0.4,
     charts=0.4,
+    prints=0.4,
     painted=0.4,
     sound=0.2,
     recipe=RECIPES["robust"],
@@ -226,3 +227,13 @@ def test_no_charts_lie_on_a_patch_unless_asked_for(stream_of):
         assert not np.array_equal(one.target, other.target)
         sound = ~other.mask
         assert np.array_equal(other.input[sound], other.target[sound]), "a chart is no loss"
+
+
+def test_no_patch_is_printed_unless_asked_for_and_prints_stay_undamaged(stream_of):
+    plain, printed = stream_of(), stream_of(replace(SMALL, prints=1.0))
+    for number in range(8):
+        one, other = plain.sample(number), printed.sample(number)
+        assert not np.array_equal(one.target, other.target)
+        assert one.mask.any()
+        assert not other.mask.any()
+        assert np.array_equal(other.input, other.target), "SMALL's recipe adds no noise"
