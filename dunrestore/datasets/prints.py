@@ -100,13 +100,15 @@ def _inked(ink: NDArray[np.bool_], rng: np.random.Generator) -> Picture:
     """One ink on paper; (H, W) to (H, W, 3)."""
     paper, colour = _paper(rng), _light(INKS[rng.integers(len(INKS))])
     share = _softened(ink[..., None].astype(np.float32), rng)
-    return paper + share * (colour - paper)
+    return np.asarray(paper + share * (colour - paper), dtype=np.float32)
 
 
 def _softened(plates: Picture, rng: np.random.Generator) -> Picture:
     """Edges as a scan has them, or hard ones."""
-    size = rng.uniform(0.3, 1.2) if rng.random() < 0.6 else 0.0
-    return gaussian_filter(plates, (size, size, 0)) if size else plates
+    if rng.random() >= 0.6:
+        return plates
+    size = rng.uniform(0.3, 1.2)
+    return np.asarray(gaussian_filter(plates, (size, size, 0)), dtype=np.float32)
 
 
 def _paper(rng: np.random.Generator) -> Picture:
