@@ -6,9 +6,13 @@ Painted and damaged murals, restored on the CPU as `restore` does it: once as a 
 local statistics, then in four that overlap by so much. *Largest* and *99.9 %*: by how many 8-bit
 steps the network's proposal for a pixel departs, the worst of all pictures; *over*: share of the
 pixels that depart by more than half a step; *mask*: pixels that only one of both finds lost.
+
+In the rows "around losses" losses are few, and `restore` asks a network that finds them of nothing
+but what surrounds them: how far that departs from the whole tile, within the losses.
 """
 
 import argparse
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,24 +30,32 @@ DAMAGES = (
     RECIPES["mural"],
     Recipe((Damage("random-walk", (0.15, 0.30), ("plaster",)),)),
 )
+FEW = Recipe((Damage("areas", (0.002, 0.01), ("white",)),))
+"""So few that most of a tile is sound."""
 BETWEEN = 576
 """From one tile's origin to the next one's; a multiple of what every model wants."""
 BESIDE = 20
 """Pixels that are missing to that, which tiles get by reflection."""
 
 
-def pictures(side, number):
+def pictures(side, number, damages=DAMAGES):
     for seed in range(number):
         mural = paint_mural(side, side, np.random.default_rng(seed))
-        yield degrade(mural, DAMAGES[seed % len(DAMAGES)], np.random.default_rng(seed)).picture
+        yield degrade(mural, damages[seed % len(damages)], np.random.default_rng(seed)).picture
 
 
-def departures(whole, tiled):
-    steps = np.abs(tiled.change - whole.change).max(axis=2) * 255
+def departures(whole, other, where=...):
+    steps = np.abs(other.change - whole.change).max(axis=2)[where] * 255
     masks = 0
     if whole.damage is not None:
-        masks = np.count_nonzero((whole.damage > 0.5) != (tiled.damage > 0.5))
+        masks = np.count_nonzero((whole.damage > 0.5) != (other.damage > 0.5))
     return steps.max(), np.quantile(steps, 0.999), (steps > 0.5).mean(), masks
+
+
+def line(name, tile, overlap, each):
+    largest, high, over, masks = (max(column) for column in zip(*each, strict=True))
+    cells = name, tile, overlap, f"{largest:.2f}", f"{high:.2f}", f"{over:.3%}", masks
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 def main() -> None:
@@ -58,27 +70,28 @@ def main() -> None:
     for name in chosen.model:
         network = restoring_network(load(name))
         step = facts(network).origin_multiple or size_multiple(network)
+        options = RestoreOptions(device="cpu", precision=chosen.precision)
         for overlap in chosen.overlaps or range(step, 241, step):
             # So large that four tiles share no more than that.
             tile = BETWEEN + overlap
             side = 2 * tile - overlap
-
-            def proposed(picture, tile, network=network, overlap=overlap):
-                options = RestoreOptions(
-                    device="cpu", precision=chosen.precision, tile=tile, overlap=overlap
-                )
-                return propose(picture, network, options)
-
+            whole = replace(options, tile=side, overlap=overlap)
             each = [
-                departures(proposed(picture, side), proposed(picture, tile))
+                departures(
+                    propose(picture, network, whole, complete=True),
+                    propose(picture, network, replace(whole, tile=tile), complete=True),
+                )
                 for picture in pictures(side - BESIDE, chosen.pictures)
             ]
-            largest, high, over, masks = (max(column) for column in zip(*each, strict=True))
-            print(
-                f"| {name} | {tile} | {overlap} | {largest:.2f} | {high:.2f} | {over:.3%} |"
-                f" {masks} |",
-                flush=True,
-            )
+            line(name, tile, overlap, each)
+        if facts(network).has_finder:
+            side = 2 * BETWEEN
+            each = []
+            for picture in pictures(side - BESIDE, chosen.pictures, [FEW]):
+                whole = propose(picture, network, replace(options, tile=side), complete=True)
+                around = propose(picture, network, replace(options, tile=side))
+                each.append(departures(whole, around, whole.damage > 0.5))
+            line(name, side, "around losses", each)
 
 
 if __name__ == "__main__":

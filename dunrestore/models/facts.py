@@ -10,8 +10,8 @@ class Facts:
 
     has_finder: ClassVar[bool] = False
     """Whether it finds the losses in a step of its own, or is told by a mask where they are; and
-    must look at all of a picture before it restores a part. It has ``Guided.look``, what its
-    ``forward`` takes besides a picture, and gives the finder's logits as the first stage."""
+    must look at all of a picture before it restores a part: it has ``look``, ``find`` and
+    ``refine`` as ``Guided`` has them."""
     overlap: ClassVar[int] = 192
     """Pixels that tiles share: the fewest that kept seams below half an 8-bit step, measured in
     docs/decisions.md."""

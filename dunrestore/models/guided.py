@@ -186,16 +186,15 @@ class Guided(nn.Module):
             for one, own, part in zip(x, likely, parts, strict=True)
         ]
 
-    def forward(
+    def find(
         self,
         x: Tensor,
         lost: Tensor | None = None,
         parts: Sequence[Part] | None = None,
         evidence: Evidence | None = None,
         found: Tensor | None = None,
-        leaves_sound: bool = False,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Every stage, unclamped.
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Which pixels are lost, and the colour of what is sound.
 
         Args:
             x: the scan.
@@ -203,7 +202,10 @@ class Guided(nn.Module):
             parts: in eval mode what each of ``x`` shows; None for pictures without padding.
             evidence: what the colours of the whole picture tell; None for pictures as a whole.
             found: (B, 1, H, W), the finder's logits, from ``look``; None to ask it.
-            leaves_sound: give pictures in which nothing is lost back as they are.
+
+        Returns:
+            The logits (B, 1, H, W), the mask (B, 1, H, W) and the colours (B, 3, 1, 1), None for
+            those of ``x`` itself.
         """
         logits: Tensor = self.finder(x) if found is None else found
         ground = None
@@ -214,21 +216,23 @@ class Guided(nn.Module):
             ground = torch.stack([one.ground for one in each])
             if lost is None:
                 logits = torch.stack(list(map(weigh_colours, x, logits, each, parts)))
-        mask = (logits > 0).to(x.dtype) if lost is None else lost
-        if leaves_sound and not (lost_in := mask.flatten(1).any(1)).all():
-            refined = x.clone()
-            if lost_in.any():
-                some = None if ground is None else ground[lost_in]
-                refined[lost_in] = self._refined(x[lost_in], mask[lost_in], some)[-1].to(x.dtype)
-            return logits, refined, refined, refined
-        return logits, *self._refined(x, mask, ground)
+        return logits, (logits > 0).to(x.dtype) if lost is None else lost, ground
 
-    def _refined(
+    def refine(
         self, x: Tensor, mask: Tensor, ground: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The pre-filled pictures and HINet's two, of scans (B, 3, H, W) with masks (B, 1, H, W)
-        and the colours (B, 3, 1, 1) of ``push_pull``."""
+        """The pre-filled pictures and HINet's two, unclamped; arguments as ``find`` returns them.
+
+        With local statistics also of a part of a picture.
+        """
         filled = push_pull(x, mask, self.config.pyramid_levels, ground)
         if self.training and not any(p.requires_grad for p in self.hinet.parameters()):
             return filled, filled, filled  # only the finder learns: spare HINet's work
         return filled, *self.hinet(torch.cat([filled, x, mask], dim=1))
+
+    def forward(
+        self, x: Tensor, lost: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Every stage, unclamped; arguments as in ``find``."""
+        logits, mask, ground = self.find(x, lost)
+        return logits, *self.refine(x, mask, ground)

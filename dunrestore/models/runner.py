@@ -18,6 +18,7 @@ from torch import nn
 
 from dunrestore.errors import OutputCheckError
 from dunrestore.models.allocation import keep_freed_memory
+from dunrestore.models.areas import areas_of
 from dunrestore.models.colours import Evidence, Part
 from dunrestore.models.devices import name_of
 from dunrestore.models.facts import facts
@@ -171,30 +172,57 @@ class Runner:
         self, tiles: torch.Tensor, parts: Sequence[Part] | None, found: torch.Tensor | None
     ) -> tuple[torch.Tensor, int, int]:
         x, lost = _split(tiles)
-
-        def changed_in(dtype: torch.dtype) -> torch.Tensor:
-            # Autocast leaves the additions of pictures in float32, where 8 bits of mantissa would
-            # show.
-            with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-                if not facts(self.network).has_finder:
-                    return self.network(x)[-1].float().clamp(0, 1) - x
-                stages = self.network(x, lost, parts, self.evidence, found, self.leaves_sound)
-            change = stages[-1].float().clamp(0, 1) - x
-            return torch.cat([change, torch.sigmoid(stages[0].float())], dim=1)
-
         redone = 0
-        change = changed_in(self.dtype)
-        fault = fault_of(x, change, WILD if self.dtype == torch.float32 else DOUBTFUL)
+        change, fault = self._changed(x, lost, parts, found, self.dtype)
         if fault and self.dtype != torch.float32:
             # The picture's own line says how many there were.
             log.info("a tile was %s in %s; computed again in float32", fault, name_of(self.dtype))
             redone = len(tiles)
-            change = changed_in(torch.float32)
-            fault = fault_of(x, change, WILD)
+            change, fault = self._changed(x, lost, parts, found, torch.float32)
         if fault:
             raise _faulty(fault)
         left = self.leaves_sound and (change[:, :3] == 0).flatten(1).all(1).sum().item()
         return change, redone, int(left)
+
+    def _changed(
+        self,
+        x: torch.Tensor,
+        lost: torch.Tensor | None,
+        parts: Sequence[Part] | None,
+        found: torch.Tensor | None,
+        dtype: torch.dtype,
+    ) -> tuple[torch.Tensor, str]:
+        """The change in a precision, and what is wrong with it."""
+        network: Any = self.network
+        # Autocast leaves the additions of pictures in float32, where 8 bits of mantissa would show.
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            limit = WILD if dtype == torch.float32 else DOUBTFUL
+            if not facts(network).has_finder:
+                change = _step(x, network(x))
+                return change, fault_of(x, change, limit)
+            logits, mask, ground = network.find(x, lost, parts, self.evidence, found)
+            damage = torch.sigmoid(logits.float())
+            change = torch.cat([torch.zeros_like(x), damage], dim=1)
+            faults = ["" if torch.isfinite(damage.sum()) else "not finite"]
+            for each, rows, columns in self._where(mask):
+                part = x[each, :, rows, columns]
+                own = None if ground is None else ground[each]
+                step = _step(part, network.refine(part, mask[each, :, rows, columns], own))
+                change[each, :3, rows, columns] = step
+                faults.append(fault_of(part, step, limit))
+        return change, max(faults)
+
+    def _where(self, mask: torch.Tensor) -> list[tuple[slice | torch.Tensor, slice, slice]]:
+        """Which tiles (B, 1, H, W), and which rows and columns of them, are refined together."""
+        everything = slice(None)
+        if not self.leaves_sound:
+            return [(everything, everything, everything)]
+        if len(mask) > 1 or self.window is None:  # else what is far away counts, too
+            lost_in = mask.flatten(1).any(1)
+            return [(lost_in, everything, everything)] if lost_in.any() else []
+        known = facts(self.network)
+        cell = known.origin_multiple or size_multiple(self.network)
+        return [(everything, *area) for area in areas_of(mask, cell, known.overlap // 2)]
 
     def _sent(self, tiles: NDArray[np.float32]) -> torch.Tensor:
         if not tiles.flags.writeable or min(tiles.strides) < 0:  # which PyTorch does not take
@@ -214,6 +242,11 @@ class Runner:
         host.copy_(change.contiguous(), non_blocking=True)
         torch.cuda.current_stream(self.device).synchronize()  # nor may it be freed before
         return host.numpy()
+
+
+def _step(x: torch.Tensor, stages: Sequence[torch.Tensor]) -> torch.Tensor:
+    """From pictures to the last of what a network makes of them, which is cut off at 0 and 1."""
+    return stages[-1].float().clamp(0, 1) - x
 
 
 def _split(tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:

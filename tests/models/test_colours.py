@@ -134,7 +134,7 @@ def test_padding_is_no_evidence():
     padded[:, :, :64] = x
     with torch.no_grad():
         alone, *_ = network(x[None])
-        logits, *_ = network(padded[None], parts=[WHOLE])
+        logits, *_ = network.find(padded[None], parts=[WHOLE])
         others, *_ = network(padded[None])
     assert torch.equal(logits[..., :64], alone)
     assert not torch.equal(others[..., :64], alone)
@@ -149,8 +149,8 @@ def test_a_part_with_the_evidence_of_the_whole_is_as_in_the_whole():
         counts, logits = network.look(x[None], None, [WHOLE])
         evidence = Evidence.of(counts, SIZE)
         upper = Part(SIZE, 0, 0, (slice(0, 32), slice(0, 64)))
-        part, *_ = network(x[None, :, :32], None, [upper], evidence)
-        seen, *_ = network(x[None, :, :32], None, [upper], evidence, logits[..., :32, :])
+        part, *_ = network.find(x[None, :, :32], None, [upper], evidence)
+        seen, *_ = network.find(x[None, :, :32], None, [upper], evidence, logits[..., :32, :])
         alone, *_ = network(x[None, :, :32])
     assert torch.equal(part, whole[..., :32, :])
     assert torch.equal(seen, part)

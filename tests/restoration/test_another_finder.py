@@ -31,11 +31,14 @@ class FindsWhite(torch.nn.Module):
         likely = torch.sigmoid(logits) if lost is None else lost
         return torch.stack(list(map(count_colours, x, likely[:, 0], parts))).sum(0), logits
 
-    def forward(self, x, lost=None, parts=None, evidence=None, found=None, leaves_sound=False):
+    def find(self, x, lost=None, parts=None, evidence=None, found=None):
         self.seen.append(evidence is not None)
         if found is None:
             _, found = self.look(x, None, parts)
-        return found, torch.where((found > 0) if lost is None else (lost > 0), 0.4, x)
+        return found, (found > 0 if lost is None else lost).float(), None
+
+    def refine(self, x, mask, ground):
+        return (torch.where(mask > 0, 0.4, x),)
 
 
 @pytest.mark.parametrize("given", [False, True])

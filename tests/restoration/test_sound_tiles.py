@@ -1,4 +1,4 @@
-"""Tiles in which nothing is lost are left to themselves, where that changes nothing."""
+"""Where nothing is lost, and that changes nothing, pictures are left to themselves."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import tifffile
 import torch
 
 from dunrestore.checkpoints.load import Model
+from dunrestore.errors import OutputCheckError
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINetConfig
 from dunrestore.restoration import change, large, source
@@ -20,9 +21,10 @@ SIDE = 96
 
 
 @pytest.fixture
-def network():
+def network(request):
     torch.manual_seed(1)
-    inner = HINetConfig(width=2, depth=2, hin_first=1, hin_last=1, in_channels=7)
+    level = getattr(request, "param", 1)
+    inner = HINetConfig(width=2, depth=2, hin_first=level, hin_last=level, in_channels=7)
     network = Guided(GuidedConfig(finder_width=2, finder_depth=2, pyramid_levels=3, hinet=inner))
     network.finder = WhiteIsLost()
     with torch.no_grad():
@@ -149,3 +151,55 @@ def test_what_was_left_is_known_after_an_interruption(monkeypatch, tmp_path, net
     stopped_when(lambda done, _: done == 4 * rows, monkeypatch, tmp_path, path, model, values)
     restored(tmp_path, path, model, values)
     assert seen == [11]
+
+
+def large_scan():
+    """One tile with three losses, two of them near each other."""
+    picture = np.tile(scan()[64:224, 64:224], (3, 4, 1))
+    for row, column in ((20, 30), (40, 60), (430, 600)):
+        picture[row : row + 12, column : column + 9] = 1
+    return picture
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("tile", [None, 640])
+@pytest.mark.parametrize("network", [2], indirect=True, ids=["without normalisation"])
+def test_of_a_tile_only_what_surrounds_its_losses_is_asked(network, tile, given):
+    sizes = []
+    network.hinet.register_forward_pre_hook(lambda _, given: sizes.append(given[0].shape[-2:]))
+    picture, chosen = large_scan(), options(tile=tile, overlap=None)
+    lost = (picture == 1).all(axis=2) if given else None
+    around = restore_picture(picture, network, chosen, lost=lost)
+    # 64 pixels beside a loss, half of what tiles share, to multiples of what halves alike.
+    assert sizes == [(120, 136), (480 - 360, 642 - 536)]
+    assert around.proposal.computed.tiles_left == 0
+    whole = restore_picture(picture, network, chosen, lost=lost, complete=True)
+    assert sizes[2:] == [(480, 642)]
+    assert np.array_equal(around.losses, whole.losses)
+    assert np.abs(applied(around)).max() > 0.05
+    assert np.allclose(applied(around), applied(whole), atol=1e-5)
+    assert not around.proposal.change[200:300].any()
+
+
+def test_with_the_statistics_of_the_whole_picture_all_of_it_is_asked(network):
+    picture = large_scan()
+    around = restore_picture(picture, network, options(tile=0))
+    assert sum(network.asked) == 1
+    whole = restore_picture(picture, network, options(tile=0), complete=True)
+    assert np.array_equal(applied(around), applied(whole))
+
+
+@pytest.mark.parametrize("value", [float("nan"), 9.0])
+def test_what_is_wrong_around_one_loss_is_noticed(network, value):
+    """A constant, or no number, though most of the tile is left as it is."""
+    calls = []
+
+    def spoil(_module, given, stages):
+        calls.append(given[0].dtype)
+        bad = torch.full_like(stages[-1], value)
+        return (*stages[:-1], bad if len(calls) == 2 else stages[-1])
+
+    network.hinet.register_forward_hook(spoil)
+    with pytest.raises(OutputCheckError, match=r"not finite|constant"):
+        restore_picture(large_scan(), network, options(tile=None, overlap=None))
+    assert len(calls) == 2
