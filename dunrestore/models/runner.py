@@ -63,8 +63,8 @@ class Runner:
             published statistics over the whole input.
         evidence: what the colours of the whole picture tell a network with a finder, if its tiles
             are parts of one; see ``look`` and ``know``.
-        leaves_sound: whether a network with a finder changes nothing in tiles in which nothing is
-            lost, which is far less work.
+        leaves_sound: whether what is not lost stays as it is, so that a network with a finder is
+            asked of no more than what surrounds losses.
     """
 
     network: nn.Module
@@ -217,7 +217,9 @@ class Runner:
         everything = slice(None)
         if not self.leaves_sound:
             return [(everything, everything, everything)]
-        if len(mask) > 1 or self.window is None:  # else what is far away counts, too
+        # With the statistics of the whole picture what is far away counts, too; a GPU has a fast
+        # rate and slow beginnings: it plans every convolution anew for each size.
+        if len(mask) > 1 or self.window is None or self.device.type != "cpu":
             lost_in = mask.flatten(1).any(1)
             return [(lost_in, everything, everything)] if lost_in.any() else []
         known = facts(self.network)
