@@ -81,10 +81,11 @@ def print_plan(plan: "Plan", model: "Model", *, as_json: bool) -> None:
     source = f"as measured {about.measured[:10]}" if about.stored else "by a short measurement"
     if about.share < 0.7:
         source += f"; other programs leave {100 * about.share:.0f} % of a processor"
+    less = " with losses everywhere, less where little is lost" if about.at_most else ""
     files = "1 file" if len(planned) == 1 else f"{len(planned)} files"
     console.say(
         f"{files}, {about.megapixels:.1f} megapixels, {about.bytes / 1e6:.1f} MB;"
-        f" about {_duration(about.seconds)} of computing ({source}){free}; nothing was done"
+        f" about {_duration(about.seconds)} of computing{less} ({source}){free}; nothing was done"
     )
 
 

@@ -335,3 +335,12 @@ def test_pictures_of_one_bit_are_refused_as_before(scan, guided, capsys):
     Image.new("1", (60, 40)).save(scan / "bits.png")
     assert restore(scan, guided, source="bits.png")[0] == ExitCode.INPUT
     assert "1 bits a sample is not supported" in capsys.readouterr().err
+
+
+def test_a_dry_run_tells_for_what_its_time_is(scan, guided, hinet, capsys):
+    assert restore(scan, guided, "--dry-run")[0] == ExitCode.OK
+    assert (
+        "of computing with losses everywhere, less where little is lost" in capsys.readouterr().err
+    )
+    assert restore(scan, hinet, "--dry-run")[0] == ExitCode.OK
+    assert "of computing (" in capsys.readouterr().err

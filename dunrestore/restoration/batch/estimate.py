@@ -16,6 +16,7 @@ from dunrestore.imaging.formats import tiff
 from dunrestore.imaging.limits import room_to_write
 from dunrestore.imaging.picture import Picture
 from dunrestore.models.devices import DTYPES, choose_devices, choose_precision
+from dunrestore.models.facts import facts
 from dunrestore.models.measurements import Speed
 from dunrestore.restoration import source
 from dunrestore.restoration.batch.existing import Policy, in_the_way
@@ -60,6 +61,8 @@ class Estimate:
     """Of the files whose header tells their size."""
     seconds: float
     """Computing time, all files restored anew, if the machine stays as busy as it is."""
+    at_most: bool
+    """Whether it is for losses everywhere, and less is computed where little is lost."""
     share: float
     """What the run would get of a processor now; 1 if that is idle, and where a GPU computes."""
     measured: str
@@ -122,6 +125,7 @@ def estimate(planned: Sequence[PlannedFile], model: Model, options: RestoreOptio
     return Estimate(
         megapixels=megapixels,
         seconds=_computed_megapixels(planned, model, options) / speed.megapixels_a_second / share,
+        at_most=facts(restoring_network(model)).has_finder and options.preserve != "never",
         share=share,
         measured=speed.date,
         stored=stored,

@@ -8,6 +8,7 @@ import tifffile
 import torch
 from PIL import Image
 
+from dunrestore.checkpoints.load import load
 from dunrestore.imaging import files
 from dunrestore.imaging.picture import Document, Encoding, Picture
 from dunrestore.models import measurements
@@ -159,3 +160,13 @@ def test_the_speed_of_the_largest_tile_counts(planned):
     found = stored_speed(model, torch.device("cpu"), torch.float32)
     assert found is not None
     assert (found.tile, found.megapixels_a_second) == (384, 0.8)
+
+
+@pytest.mark.parametrize("preserve", ["auto", "always", "never"])
+@pytest.mark.parametrize("name", ["arin-guided", "hinet-db"])
+def test_less_is_computed_of_sound_scans_by_a_model_that_finds_losses(planned, name, preserve):
+    model = load(name)
+    keep(model, 0.5)
+    asked = replace(CPU, preserve=preserve)
+    less = name == "arin-guided" and preserve != "never"
+    assert estimate(planned, model, asked).at_most == less
