@@ -2,7 +2,7 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dunrestore.benchmarking.protocol import Block, Protocol, amounts_of
+from dunrestore.benchmarking.protocol import Block, Protocol, Treatment, amounts_of
 from dunrestore.benchmarking.reading import read_mask, read_rgb
 from dunrestore.datasets.charts import lay_charts
+from dunrestore.datasets.prints import print_of
 from dunrestore.degradations.recipes import (
     KINDS,
     RECIPES,
@@ -26,6 +27,9 @@ from dunrestore.errors import InputError, UsageError
 from dunrestore.imaging.files import format_of
 
 Pixels = NDArray[np.uint8]
+Treat = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
+
+TREATMENTS: dict[Treatment, Treat] = {"charts": lay_charts, "prints": print_of}
 
 
 @dataclass(frozen=True)
@@ -90,10 +94,10 @@ def make_case(source: Source, block: Block, protocol: Protocol) -> Case:
     """
     name = unicodedata.normalize("NFC", source.name)
     truth = read_rgb(source.truth)
-    if block.charts:
+    if block.treatment is not None:
         clean = truth.astype(np.float32) / np.float32(255)
-        laid = lay_charts(clean, generator_for(protocol.seed, name, "charts"))
-        truth = np.rint(laid * 255).astype(np.uint8)
+        rng = generator_for(protocol.seed, name, block.treatment)
+        truth = np.rint(TREATMENTS[block.treatment](clean, rng) * 255).astype(np.uint8)
     given = truth if source.input is None else read_rgb(source.input)
     if given.shape != truth.shape:
         raise InputError(

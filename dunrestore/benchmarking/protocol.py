@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from dunrestore.degradations.names import Fill
 from dunrestore.errors import UsageError
@@ -15,6 +16,9 @@ NOISE_TITLES = {
     "jpeg-30": "JPEG 30",
 }
 """The paper's Table III, in its order."""
+
+
+Treatment = Literal["charts", "prints"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,9 @@ class Block:
     """What losses are filled with; None for what the recipe says."""
     noise: str = "none"
     """none, gaussian-SIGMA or jpeg-QUALITY, on top of the damage."""
-    charts: bool = False
-    """Whether colour charts, rulers and labels lie on the clean pictures."""
+    treatment: Treatment | None = None
+    """What is done to the clean pictures first: ``charts`` lays colour charts, rulers and labels on
+    them, ``prints`` makes drawings, halftones and prints of them; all of that is sound."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,14 @@ MURALS = Protocol(
         challenge("dark", fill="dark"),
         Block("areas", "white areas", "areas", "white"),
         Block("undamaged", "undamaged"),
-        Block("charts", "undamaged, with charts", charts=True),
+        Block("charts", "undamaged, with charts", treatment="charts"),
+        Block("prints", "undamaged prints", treatment="prints"),
     ),
     seed=240216188,
 )
 """The project's own benchmark: the challenge's white losses, the paper's Table III on top of them,
 the same losses in colours that no threshold finds, losses with clean outlines, and pictures without
-any damage, as they are and with a digitisation desk's charts on them."""
+any damage: as they are, with a digitisation desk's charts on them, and as prints and drawings."""
 
 PROTOCOLS = {MURALS.name: MURALS}
 
