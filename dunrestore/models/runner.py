@@ -203,13 +203,15 @@ class Runner:
             logits, mask, ground = network.find(x, lost, parts, self.evidence, found)
             damage = torch.sigmoid(logits.float())
             change = torch.cat([torch.zeros_like(x), damage], dim=1)
-            faults = ["" if torch.isfinite(damage.sum()) else "not finite"]
+            faults = [""]
             for each, rows, columns in self._where(mask):
                 part = x[each, :, rows, columns]
                 own = None if ground is None else ground[each]
                 step = _step(part, network.refine(part, mask[each, :, rows, columns], own))
                 change[each, :3, rows, columns] = step
                 faults.append(fault_of(part, step, limit))
+            if not torch.isfinite(damage.sum()):  # asked last: a GPU is waited for
+                faults.append("not finite")
         return change, max(faults)
 
     def _where(self, mask: torch.Tensor) -> list[tuple[slice | torch.Tensor, slice, slice]]:

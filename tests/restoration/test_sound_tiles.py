@@ -9,6 +9,7 @@ from dunrestore.checkpoints.load import Model
 from dunrestore.errors import OutputCheckError
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINetConfig
+from dunrestore.models.runner import Runner
 from dunrestore.restoration import change, large, source
 from dunrestore.restoration.change import plan_tiles
 from dunrestore.restoration.options import RestoreOptions
@@ -203,3 +204,16 @@ def test_what_is_wrong_around_one_loss_is_noticed(network, value):
     with pytest.raises(OutputCheckError, match=r"not finite|constant"):
         restore_picture(large_scan(), network, options(tile=None, overlap=None))
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_a_finder_without_an_answer_leaves_nothing_as_sound(network, batch_size):
+    class Silent(torch.nn.Module):
+        def forward(self, x):
+            return torch.full_like(x[:, :1], float("nan"))
+
+    network.finder = Silent()
+    runner = Runner(network, torch.device("cpu"), window=96, leaves_sound=True)
+    tiles = np.repeat(scan()[None, :96, :96], batch_size, axis=0)
+    with pytest.raises(OutputCheckError, match="not finite"):
+        runner.compute(tiles)
