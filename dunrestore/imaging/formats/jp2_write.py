@@ -46,7 +46,7 @@ def write(file: BinaryIO, picture: Picture) -> tuple[str, ...]:
         stream = _commented(stream, source.comments)
     if isinstance(source, Jp2Boxes) and not source.boxes:
         file.write(stream)
-        return ("XMP",) if picture.metadata.xmp is not None else ()
+        return ("XMP (a bare codestream has no place for it)",) if picture.metadata.xmp else ()
     boxes = _source_boxes(source, picture) if isinstance(source, Jp2Boxes) else _new_boxes(picture)
     file.write(_assembled([(n, stream if n == b"jp2c" else b) for n, b in boxes]))
     return ()

@@ -253,7 +253,7 @@ def test_xmp_without_a_place_is_named_and_the_picture_is_written(tmp_path):
     (tmp_path / "a.j2k").write_bytes(stream)
     Image.new("RGB", (5, 4), (9, 8, 7)).save(tmp_path / "a.jpg", xmp=XMP)
     for name, packet, said in (
-        ("a.j2k", XMP, "XMP"),
+        ("a.j2k", XMP, "XMP (a bare codestream has no place for it)"),
         (
             "a.jpg",
             XMP + b" " * 70000,
