@@ -1,5 +1,8 @@
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +44,11 @@ def test_the_module_runs():
         check=True,
     )
     assert done.stdout.strip() == f"dunrestore {dunrestore.__version__}"
+
+
+def test_the_source_distribution_holds_all_folders_that_the_tests_need():
+    root = Path(__file__).parents[1]
+    include = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    sources = (path.read_text() for path in (root / "tests").rglob("test_*.py"))
+    named = {name for text in sources for name in re.findall(r'parents\[\d\] / "(\w+)"', text)}
+    assert {f"/{name}" for name in named} <= {*include["targets"]["sdist"]["include"]}
