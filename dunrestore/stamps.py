@@ -6,9 +6,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601; ``SOURCE_DATE_EPOCH`` stands in for it if it is set."""
+    """The time in UTC, ISO 8601; ``SOURCE_DATE_EPOCH`` stands in for it if it is set.
+
+    Raises:
+        ValueError, OverflowError, OSError: if that is no time.
+    """
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    time = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+    time = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
     return time.isoformat(timespec="seconds")
 
 

@@ -3,15 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
-import pytest
-
 from dunrestore.checkpoints.record import Record
 from dunrestore.stamps import now, version_of
 
 
-@pytest.mark.parametrize("unset", ["", "yesterday", "-1"])
-def test_the_time_is_in_utc_to_the_second(monkeypatch, unset):
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", unset)
+def test_the_time_is_in_utc_to_the_second(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
     found = datetime.fromisoformat(now())
     assert found.utcoffset() == timedelta(0)
     assert found.microsecond == 0

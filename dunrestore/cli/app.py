@@ -1,5 +1,6 @@
 """The command line's entrance, and the one place where errors become lines and exit codes."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +12,8 @@ from typer.core import TyperGroup
 from dunrestore import __version__
 from dunrestore.cli import bench, compare, console, doctor, models, noise, restore, train, verify
 from dunrestore.cli.interrupts import noting, was_noted
-from dunrestore.errors import ExitCode, FileAccessError, as_ours
+from dunrestore.errors import ConfigError, ExitCode, FileAccessError, as_ours
+from dunrestore.stamps import now
 
 _BOXES_FROM = {"train": 100}
 """Columns from which on the boxes of a command's help cut no option's name."""
@@ -60,6 +62,23 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _check_epoch() -> None:
+    """Refuse a ``SOURCE_DATE_EPOCH`` that is no time before any work, and forget an empty one.
+
+    Parts of NumPy read it when they are imported, and end with what is no number.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if not epoch:
+        os.environ.pop("SOURCE_DATE_EPOCH", None)
+    try:
+        now()
+    except (ValueError, OverflowError, OSError):
+        raise ConfigError(
+            f"SOURCE_DATE_EPOCH is {epoch!r}, which is no time",
+            next_step="set it to whole seconds since 1970, or unset it",
+        ) from None
+
+
 @app.callback()
 def _options(  # pyright: ignore[reportUnusedFunction]
     version: Annotated[
@@ -68,6 +87,7 @@ def _options(  # pyright: ignore[reportUnusedFunction]
     ] = False,
 ) -> None:
     """Restore scanned murals. What was not damaged stays exactly as it was."""
+    _check_epoch()
 
 
 app.command()(restore.restore)

@@ -122,11 +122,12 @@ def noise(
     verbose: Verbose = False,
 ) -> None:
     """Add damage and noise to pictures, to test with; order: damage, Gaussian noise, JPEG."""
+    # First, so that -v shows why an import fails.
+    console.set_up(quiet=quiet, verbose=verbose)
     from dunrestore.degradations.files import degrade_file
     from dunrestore.restoration.batch.existing import refuse_files
     from dunrestore.restoration.batch.jobs import extension_of, plan_jobs
 
-    console.set_up(quiet=quiet, verbose=verbose)
     wanted = choose(
         recipes=recipe or [],
         damages=damage or [],

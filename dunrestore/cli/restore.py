@@ -64,6 +64,8 @@ def restore(
     log_file: options.LogFile = None,
 ) -> None:
     """Restore damaged scans; what was not damaged stays exactly as it was."""
+    # First, so that -v shows why an import fails.
+    console.set_up(quiet=quiet, verbose=verbose, log_file=log_file)
     from dunrestore.checkpoints.load import load
     from dunrestore.cli.download_bar import DownloadBar
     from dunrestore.cli.progress import RestoreProgress
@@ -72,7 +74,6 @@ def restore(
     from dunrestore.restoration.options import RestoreOptions
     from dunrestore.restoration.source import FileOptions
 
-    console.set_up(quiet=quiet, verbose=verbose, log_file=log_file)
     how = RestoreOptions(
         tile=None if tile == "auto" else int(tile), overlap=tile_overlap, batch_size=batch_size,
         device=device, precision=precision, preserve=preserve,

@@ -24,9 +24,10 @@ def verify(
     Folders inside are checked as well. A file that is missing or has other bytes ends in exit
     code 4.
     """
+    # First, so that -v shows why an import fails.
+    console.set_up(quiet=quiet, verbose=verbose)
     from dunrestore.provenance.verify import verify as verify_folder
 
-    console.set_up(quiet=quiet, verbose=verbose)
     good = bad = 0
     for checked in verify_folder(folder):
         if as_json:

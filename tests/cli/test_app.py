@@ -38,6 +38,33 @@ def test_every_error_is_one_line_and_its_code(monkeypatch, capsys, error, code, 
     assert words in line
 
 
+@pytest.mark.parametrize(
+    ("command", "imported"),
+    [
+        (["restore", "a.png"], "checkpoints.load"),
+        (["noise", "a.png", "-o", "b.png"], "degradations.files"),
+        (["verify", "a"], "provenance.verify"),
+    ],
+)
+def test_verbose_shows_why_an_import_fails(monkeypatch, capsys, command, imported):
+    monkeypatch.setitem(sys.modules, f"dunrestore.{imported}", None)
+    assert app_module.run([*command, "-v"]) == ExitCode.UNEXPECTED
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("epoch", ["yesterday", "1.5", "9" * 12, "9" * 30])
+def test_a_time_that_is_none_is_told_before_any_work(monkeypatch, capsys, epoch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    assert app_module.run(["models", "path"]) == ExitCode.CONFIG
+    assert f"SOURCE_DATE_EPOCH is '{epoch}'" in capsys.readouterr().err
+
+
+def test_an_empty_time_is_none(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
+    assert app_module.run(["models", "path"]) == ExitCode.OK
+    assert "SOURCE_DATE_EPOCH" not in os.environ
+
+
 def test_an_unknown_option_is_a_usage_error(capsys):
     assert app_module.run(["restore", "--no-such-option"]) == ExitCode.USAGE
     assert "no-such-option" in capsys.readouterr().err
