@@ -41,7 +41,7 @@ def measure(
     """Measure a model on devices in precisions, and keep the result.
 
     On the CPU the processor time of the calling thread counts, which is what an idle machine
-    takes; elsewhere the time that passes.
+    takes, of one thread or of all (``_best_rate``); elsewhere the time that passes.
 
     Args:
         model: a restoring model.
@@ -59,7 +59,8 @@ def measure(
     left = seconds
     for index, (device, precision) in enumerate(places):
         try:
-            side, rate, took = _rate(network, device, precision, left / (len(places) - index))
+            share = left / (len(places) - index)
+            side, rate, took = _best_rate(network, device, precision, share)
         except Exception as error:  # whatever a driver raises, the other devices go on
             said = (str(error).splitlines() or [type(error).__name__])[0]
             failed.append(f"{device} {precision}: {said}")
@@ -70,6 +71,27 @@ def measure(
         speeds.append(Speed(model.name, model.sha256, device, calls_itself, name, side, rate, date))
     measurements.store_speeds(torch.get_num_threads(), speeds)
     return speeds, failed
+
+
+def _best_rate(
+    network: nn.Module, place: str, precision: str, seconds: float
+) -> tuple[int, float, float]:
+    """As ``_rate``; of a CPU with one thread or with all, whichever is faster.
+
+    On a busy machine all of them wait for those that are kept from running, which takes processor
+    time as well: on two busy processors 80 times as much as one thread takes.
+    """
+    threads = torch.get_num_threads()
+    if place != "cpu" or threads == 1:
+        return _rate(network, place, precision, seconds)
+    torch.set_num_threads(1)
+    try:
+        one = _rate(network, place, precision, seconds / 2)
+    finally:
+        torch.set_num_threads(threads)
+    every = _rate(network, place, precision, seconds - one[2])
+    side, rate = max(one[:2], every[:2], key=lambda measured: measured[1])
+    return side, rate, one[2] + every[2]
 
 
 def _rate(

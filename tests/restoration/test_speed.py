@@ -55,6 +55,25 @@ def test_larger_tiles_are_left_out_when_the_time_would_not_suffice(sides):
     assert set(sides) == {96}
 
 
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_busy_cpu_is_measured_with_one_thread(monkeypatch, sides, busy):
+    """Threads that wait for each other take processor time as well."""
+
+    def rate(*_):
+        alone = torch.get_num_threads() == 1
+        return 96, 5.0 if alone else 0.1 if busy else 9.0, 0.0
+
+    monkeypatch.setattr(module, "_rate", rate)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        (found,), _ = measure(toy_model(), [("cpu", "fp32")], 1.0)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert found.megapixels_a_second == (5 if busy else 9)
+
+
 @pytest.mark.parametrize(("fits", "largest"), [(10**4, 2208), (1500, 1500), (1104, 1104)])
 def test_a_gpu_is_measured_with_its_own_tiles_as_far_as_they_fit(monkeypatch, fits, largest):
     monkeypatch.setattr(module, "automatic_tile", lambda *_: min(fits, LARGEST_ON_GPU))
