@@ -260,7 +260,8 @@ def _warnings(work: Work, pages: Sequence[PageChanges], finished: Finished) -> t
     drifts = [page.drift for page in pages if page.drift is not None]
     touched = max((one.differing_percent for one in drifts), default=0.0)
     if work.opened.image_format == "jpeg" and any(page.changed_pixels for page in pages):
-        found.append(f"encoded as JPEG again, which touched {touched:.1f} % of the sound pixels")
+        again = " again" if opened.document.format == "jpeg" else ""
+        found.append(f"encoded as JPEG{again}, which touched {touched:.1f} % of the sound pixels")
     return (*found, *finished.notes)
 
 

@@ -167,11 +167,12 @@ def test_sixteen_bits_written_with_eight_are_not_said_to_be_without_loss(tmp_pat
     assert len(values["notes"]) == notes
 
 
-def test_a_jpeg_written_again_is_measured_as_it_stands_in_the_file(tmp_path):
-    _, result, values = restored(tmp_path, "in.jpg", "out.jpg")
+@pytest.mark.parametrize(("source", "said"), [("in.jpg", "JPEG again, "), ("in.png", "JPEG, ")])
+def test_a_jpeg_is_measured_as_it_stands_in_the_file(tmp_path, source, said):
+    _, result, values = restored(tmp_path, source, "out.jpg")
     drift = values["pages"][0]["drift"]
     assert drift["differing_percent"] > 0
-    assert any("encoded as JPEG again" in warning for warning in result.warnings)
+    assert any(f"encoded as {said}which" in warning for warning in result.warnings)
 
 
 def test_a_colour_cast_outside_the_losses_is_a_warning(tmp_path):
