@@ -36,7 +36,9 @@ XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 EXTENDED_XMP_MARK = b"http://ns.adobe.com/xmp/extension/\0"
 ICC_MARK = b"ICC_PROFILE\0"
 PHOTOSHOP_MARK = b"Photoshop 3.0\0"
-_ONLY_HERE = {EXTENDED_XMP_MARK: "extended XMP", b"MPF\0": "further pictures (MPF)"}
+MPF_MARK = b"MPF\0"
+"""Of an index of further pictures, which stand behind the first one's end."""
+FURTHER = "further pictures (MPF)"
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,31 @@ def read(encoded: Encoded, max_mpixels: float | None) -> Document:
         components == 3 and _is_rgb(segments, frame),
     )
     encoding = Encoding("grey" if components == 1 else "rgb")
-    bound = [name for mark, name in _ONLY_HERE.items() if any(mark in d[:40] for _, d in segments)]
-    if _icc(segments) is None and any(d.startswith(ICC_MARK) for _, d in segments):
-        bound.append("ICC profile (incomplete in the source)")
-    behind = (BEHIND,) if len(data) > end else ()
-    metadata = metadata_of(source.segments)
-    page = Picture(as_samples(samples), encoding, metadata, source, tuple(bound), behind)
+    page = Picture(
+        as_samples(samples),
+        encoding,
+        metadata_of(source.segments),
+        source,
+        _bound(segments),
+        _left_out(segments, further=len(data) > end),
+    )
     return Document((page,), "jpeg")
+
+
+def _bound(segments: list[Segment]) -> tuple[str, ...]:
+    """What only a JPEG can hold."""
+    found: list[str] = []
+    if any(data.startswith(EXTENDED_XMP_MARK) for _, data in segments):
+        found.append("extended XMP")
+    if _icc(segments) is None and any(data.startswith(ICC_MARK) for _, data in segments):
+        found.append("ICC profile (incomplete in the source)")
+    return tuple(found)
+
+
+def _left_out(segments: list[Segment], *, further: bool) -> tuple[str, ...]:
+    """What is never written again; ``further``: there is something behind the picture's end."""
+    indexed = any(data.startswith(MPF_MARK) for _, data in segments)
+    return (*([FURTHER] if indexed else []), *([BEHIND] if further else []))
 
 
 def _frame(segments: list[Segment]) -> Segment:

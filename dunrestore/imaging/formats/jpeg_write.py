@@ -19,6 +19,7 @@ from dunrestore.imaging.formats.jpeg import (
     EXIF_MARK,
     FRAMES,
     ICC_MARK,
+    MPF_MARK,
     PHOTOSHOP_MARK,
     XMP_MARK,
     JpegSegments,
@@ -110,8 +111,9 @@ def _form_lost(source: JpegSegments, encoded: bytes) -> list[str]:
 def _with_metadata(
     segments: tuple[Segment, ...], metadata: Metadata
 ) -> tuple[list[Segment], list[str]]:
-    """The segments with other EXIF, resources and XMP, and what is too long for them."""
-    stood, kept = metadata_of(segments), list(segments)
+    """The segments with other EXIF, resources and XMP, without an index of further pictures, which
+    are not written; and what is too long for them."""
+    stood, kept = metadata_of(segments), [s for s in segments if not s[1].startswith(MPF_MARK)]
     if stood.exif is not None and metadata.exif is not None:
         new = (APP1, EXIF_MARK + metadata.exif)
         kept = [new if s == (APP1, EXIF_MARK + stood.exif) else s for s in kept]

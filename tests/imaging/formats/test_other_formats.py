@@ -362,3 +362,12 @@ def _twelve_bits(path):
     array = np.zeros((8, 8, 3), np.uint16)
     options = {"level": 0, "reversible": True, "codecformat": "jp2", "bitspersample": 12}
     path.write_bytes(imagecodecs.jpeg2k_encode(array, **options))
+
+
+def test_an_index_of_pictures_behind_a_jpeg_goes_with_them(tmp_path):
+    first, second = Image.new("RGB", (9, 7), (200, 9, 9)), Image.new("RGB", (9, 7))
+    first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second])
+    document = files.read(tmp_path / "a.jpg")
+    assert files.write(document, tmp_path / "b.jpg").lost == ("further pictures (MPF)", BEHIND)
+    with Image.open(tmp_path / "b.jpg") as again:
+        assert again.format == "JPEG"
