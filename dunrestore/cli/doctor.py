@@ -13,6 +13,8 @@ from dunrestore.errors import ExitCode
 if TYPE_CHECKING:
     from dunrestore.diagnosis.findings import Finding
 
+_NARROW = 60
+"""Columns below which names are folded."""
 _SECONDS = 8.0
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red", "broken": "bold red"}
 
@@ -56,8 +58,10 @@ def _show(findings: "list[Finding]") -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("", "NAME", "STATE"):
-        table.add_column(heading, no_wrap=True)
+    table.add_column("", no_wrap=True)
+    # In a narrow terminal uncut names leave what was found no room.
+    table.add_column("NAME", no_wrap=console.data.width >= _NARROW, overflow="fold")
+    table.add_column("STATE", no_wrap=True)
     table.add_column("WHAT WAS FOUND", overflow="fold")
     section = ""
     for one in findings:

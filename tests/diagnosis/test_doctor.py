@@ -146,6 +146,18 @@ def test_stored_speeds_are_shown(capsys, tmp_path, monkeypatch):
     assert line["data"]["megapixels_a_second"] == 0.5
 
 
+@pytest.mark.parametrize("columns", [40, 59, 60, 80])
+def test_a_narrow_terminal_shows_what_was_found(monkeypatch, capsys, columns):
+    from dunrestore.cli.doctor import _show
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    name = "opencv-python-headless"
+    _show([Finding("versions", name, "too old", "problem", "get a newer one")])
+    said = capsys.readouterr().out.split()
+    assert {"problem", "too", "old", "newer"} <= {*said}
+    assert all(len(line) <= columns for line in said)
+
+
 def test_exit_codes():
     fine = Finding("models", "a", "")
     assert exit_code([fine, Finding("x", "b", "", "problem")]) == ExitCode.OK

@@ -224,7 +224,7 @@ def _encoding(tags: Ifd, *, any_depth: bool) -> Encoding:
     if set(tags.numbers(ifd.SAMPLE_FORMAT) or (1,)) != {1}:
         raise InputError(
             "samples that are not unsigned whole numbers are not supported",
-            next_step="convert it to 8 or 16 bits a sample",
+            next_step="convert it to unsigned samples of 8 or 16 bits",
         )
     kind: Kind = {0: "grey", 1: "grey", 3: "palette"}.get(photometric, "rgb")  # pyright: ignore[reportAssignmentType]
     if any_depth and depths == {1} and kind == "grey":
