@@ -36,6 +36,8 @@ from dunrestore.imaging.picture import Document, Format, Picture
 from dunrestore.imaging.rows import Make, temporary_room
 from dunrestore.storage.atomic import write_atomically
 
+FURTHER_PAGES = "further pages"
+"""What only a TIFF can hold (``Written.lost``)."""
 SUFFIXES: dict[str, Format] = {
     ".tif": "tiff",
     ".tiff": "tiff",
@@ -243,7 +245,7 @@ def write(
             lost.extend(tiff_write.write(file, document, compression))
             return
         if len(document.pages) > 1:
-            lost.append("further pages")
+            lost.append(FURTHER_PAGES)
         picture, grown = _plain(_in_memory(first) if in_part else first, kind)
         lost.extend((*grown, *_WRITERS[kind](file, picture)))
 

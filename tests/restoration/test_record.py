@@ -17,7 +17,7 @@ from dunrestore.errors import ExitCode, OutputCheckError
 from dunrestore.imaging import files
 from dunrestore.imaging.metadata import exif, photoshop, xmp
 from dunrestore.imaging.picture import Document, Encoding, Metadata, Picture
-from dunrestore.provenance import premis, record
+from dunrestore.provenance import change_map, premis, record
 from dunrestore.restoration.options import RestoreOptions
 from dunrestore.restoration.source import FileOptions, Job
 from tests.imaging.formats.others import exif_block, with_thumbnail
@@ -197,6 +197,18 @@ def test_strict_refuses_what_a_format_cannot_hold(tmp_path):
     assert caught.value.next_step.startswith("choose another --format")
     assert not (tmp_path / "strict.webp").exists()
     assert not record.path_of(tmp_path / "strict.webp").exists()
+
+
+def test_pages_that_the_output_cannot_hold_are_not_restored(tmp_path):
+    sound = np.full_like(scan(), 90)
+    with tifffile.TiffWriter(tmp_path / "in.tif") as tif:
+        for page in (sound, scan(), scan()):
+            tif.write(page, photometric="rgb")
+    _, result, values = restored(tmp_path, "in.tif", "out.png", change_map=True)
+    assert values["lost_metadata"] == ["further pages"]
+    assert len(values["pages"]) == 1
+    assert result.changed_percent == 0
+    assert change_map.path_of(tmp_path / "out.png", 1).exists()
 
 
 def test_reduced_copies_are_named_in_the_record_and_strict_refuses_them(tmp_path):

@@ -91,10 +91,12 @@ def plan_files(
     for job in jobs:
         plan = of_existing[policy] if in_the_way(job.target, file_options) else "restore"
         pages = _pages(job.source)
-        restored = pages[:1] if file_options.first_page else pages
-        sizes = tuple((page.height, page.width) for page in restored)
         # All pages count: they are read together.
         large = sum(page.height * page.width for page in pages) > source.IN_MEMORY
+        if files.format_of(job.target) != "tiff":
+            del pages[1:]  # the output cannot hold them
+        restored = pages[:1] if file_options.first_page else pages
+        sizes = tuple((page.height, page.width) for page in restored)
         on_disk = (large and not page.has_palette for page in pages)
         work = _work_bytes(job, restored) if pages and in_bands(on_disk, options) else None
         planned.append(PlannedFile(job, plan, sizes, job.source.stat().st_size, work))

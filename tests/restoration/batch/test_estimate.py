@@ -36,8 +36,9 @@ def planned(tmp_path, monkeypatch):
     return plan_files([Job(path, tmp_path / "b.png")], "abort", CPU, FileOptions())
 
 
-def plan(path, options=CPU, **file_options):
-    job = Job(path, path.with_name(f"restored-{path.name}"))
+def plan(path, options=CPU, ending=None, **file_options):
+    target = path.with_name(f"restored-{path.name}")
+    job = Job(path, target if ending is None else target.with_suffix(ending))
     (planned,) = plan_files([job], "abort", options, FileOptions(**file_options))
     return planned
 
@@ -86,6 +87,16 @@ def test_all_pages_count_that_are_restored(pages, monkeypatch, in_memory, first,
     if planned.work_bytes is not None:
         pixels = 400 if first else 1400
         assert planned.work_bytes == work_bytes(pixels, 3 * pixels)
+
+
+@pytest.mark.parametrize("in_memory", [1399, 1400])
+def test_pages_that_the_output_cannot_hold_do_not_count(pages, monkeypatch, in_memory):
+    monkeypatch.setattr(source, "IN_MEMORY", in_memory)
+    planned = plan(pages, ending=".png")
+    assert planned.sizes == ((20, 20),)
+    opened = open_file(planned.job, Hashed.of(planned.job.source), None, FileOptions())
+    assert len(opened.document.pages) == 1
+    assert (planned.work_bytes is not None) == streams(opened.document, CPU)
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.png"])
