@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dunrestore.degradations.pages import degrade_page
 from dunrestore.degradations.recipes import Recipe
 from dunrestore.degradations.seeds import generator_for
-from dunrestore.imaging.files import Written, format_of, losses_in_words, read, write
+from dunrestore.imaging.files import Written, fitting, format_of, losses_in_words, read, write
 from dunrestore.imaging.picture import Document, Encoding, Format, Picture
 from dunrestore.storage.atomic import make_folder
 from dunrestore.storage.hashing import sha256_of
@@ -55,7 +55,7 @@ def degrade_file(
     overwrite: bool = False,
     max_mpixels: float | None = None,
 ) -> DegradedFile:
-    """Read a picture file, apply a recipe to every page, write the result.
+    """Read a picture file, apply a recipe to every page that is written.
 
     What a file gets depends on the seed and on its content: not on its name, nor on other files.
 
@@ -76,6 +76,8 @@ def degrade_file(
         OutputCheckError: if they, read back, are not what was to be written.
     """
     document = read(source, max_mpixels=max_mpixels)
+    kind = image_format or format_of(target) or document.format
+    document = fitting(document, kind)
     content = bytes.fromhex(sha256_of(source))
     done = [
         degrade_page(page, recipe, generator_for(seed, content, number))
@@ -83,7 +85,6 @@ def degrade_file(
     ]
     make_folder(target.parent)
     pages = tuple(page for page, _ in done)
-    kind = image_format or format_of(target)
     written = write(replace(document, pages=pages), target, format=kind, overwrite=overwrite)
     if mask is not None:
         mask = _write_mask([m for _, m in done], mask, overwrite)

@@ -202,6 +202,14 @@ def format_of(path: Path | str) -> Format | None:
     return SUFFIXES.get(Path(path).suffix.lower())
 
 
+def fitting(document: Document, kind: Format) -> Document:
+    """The pages that a file of that kind can hold, so that no work is done on others."""
+    if kind == "tiff" or len(document.pages) == 1:
+        return document
+    first = document.pages[0]
+    return replace(document, pages=(replace(first, bound=(*first.bound, FURTHER_PAGES)),))
+
+
 def write(
     document: Document,
     path: Path | str,

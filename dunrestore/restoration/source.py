@@ -1,7 +1,7 @@
 """Read a file that is to be restored, and settle what its output will be."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -121,7 +121,7 @@ def open_file(
     folder = job.target.parent
     document = read_in_part(job.source, file_options.max_mpixels, folder)
     image_format = asked or document.format
-    document = _that_fits(document, image_format)
+    document = files.fitting(document, image_format)
     make_folder(folder)
     masks, brightest = None, list[float]()
     if job.mask is not None:
@@ -147,14 +147,6 @@ def open_file(
         replaces_sha256=replaces_sha256,
         outdated=outdated,
     )
-
-
-def _that_fits(document: Document, kind: Format) -> Document:
-    """The pages that such a file can hold; others are not restored, since nobody would see it."""
-    if kind == "tiff" or len(document.pages) == 1:
-        return document
-    first = document.pages[0]
-    return replace(document, pages=(replace(first, bound=(*first.bound, files.FURTHER_PAGES)),))
 
 
 def _brightest(mask: Picture) -> float:

@@ -273,8 +273,8 @@ def test_what_the_outputs_format_loses_is_said(tmp_path, capsys):
     deep = np.full((3, 24, 32, 4), 30001, np.uint16)
     tifffile.imwrite(source, deep, photometric="rgb", extrasamples=["unassalpha"])
     assert noise(source, "-o", out, "--gaussian", 8) == 0
-    lost = ["further pages", "alpha", "16 bits a sample (written with 8)"]
-    lost += ["samples exactly (JPEG)"]
+    lost = ["alpha", "16 bits a sample (written with 8)"]
+    lost += ["samples exactly (JPEG)", "further pages"]
     said = capsys.readouterr().err
     assert said.endswith(f"; jpeg cannot hold {', '.join(lost)}\n")
     assert noise(source, "-o", out, "--gaussian", 8, "--overwrite", "--json") == 0
@@ -283,6 +283,15 @@ def test_what_the_outputs_format_loses_is_said(tmp_path, capsys):
     assert told["warnings"] == [f"jpeg cannot hold {', '.join(lost)}"]
     assert noise(source, "-o", tmp_path / "out.tif", "--gaussian", 8) == 0
     assert "cannot hold" not in capsys.readouterr().err
+
+
+def test_pages_that_the_output_cannot_hold_have_no_mask(tmp_path, capsys):
+    source, mask = tmp_path / "two.tif", tmp_path / "mask.png"
+    tifffile.imwrite(source, np.full((2, 24, 32, 3), 90, np.uint8), photometric="rgb")
+    arguments = ["-o", tmp_path / "out.png", "--damage", "flakes", "--mask-output", mask]
+    assert noise(source, *arguments) == 0
+    assert mask.exists()
+    assert not mask.with_suffix(".tif").exists()
 
 
 @pytest.mark.parametrize("value", ["nan", "0", "-5"])
