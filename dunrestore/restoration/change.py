@@ -293,7 +293,7 @@ def plan_tiles(
         overlap = max(min(facts(network).overlap, side // 2 // multiple * multiple), 0)
     elif -(-options.overlap // multiple) * multiple >= side:
         raise UsageError(
-            f"an overlap of {options.overlap} pixels leaves nothing of tiles of {side}",
+            f"an overlap of {options.overlap} pixels leaves nothing of tiles of {tile}",
             next_step="use a smaller --tile-overlap or a larger --tile",
         )
     else:

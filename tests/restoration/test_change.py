@@ -289,8 +289,8 @@ def test_not_a_number_in_full_precision_is_an_error():
 
 
 def test_senseless_options_are_refused():
-    with pytest.raises(UsageError, match="leaves nothing"):
-        propose(picture(48, 48), Toy(blur), RestoreOptions(tile=96, overlap=96, **CPU))
+    with pytest.raises(UsageError, match="leaves nothing of tiles of 100"):
+        propose(picture(48, 48), Toy(blur), RestoreOptions(tile=100, overlap=120, **CPU))
     with pytest.raises(UsageError, match="unknown device"):
         propose(picture(48, 48), Toy(blur), RestoreOptions(device="abacus"))
     with pytest.raises(UsageError, match="float16"):
