@@ -4,6 +4,7 @@
 
 import difflib
 import json
+import math
 import tomllib
 import types
 import typing
@@ -126,6 +127,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise ConfigError(f"{name} must be at least {least:g}, not {value:g}")
+            if value == math.inf:
+                raise ConfigError(f"{name} must be finite")
         for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is a share between 0 and 1, not {getattr(self, name):g}")

@@ -1,5 +1,7 @@
 """What a run leaves: states, models, figures."""
 
+import hashlib
+import logging
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from dunrestore.training.observers import Observer
 from dunrestore.training.stages import STAGES
 from dunrestore.training.state import save_state
 from dunrestore.training.validation import Figures, validate, validation_set
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,39 @@ class Keeper:
             count=config.validation_images,
             side=config.validation_side,
         )
+        self._begin_best_anew()
+
+    def _begin_best_anew(self) -> None:
+        """Forget the best PSNR so far if it was measured on other samples than now."""
+        digest = hashlib.sha256()
+        for _, sample in self._samples:
+            for part in (sample.input, sample.target, sample.mask):
+                digest.update(part.tobytes())
+        now, before = digest.hexdigest(), self._trainer.validated_on
+        if before and before != now and self._trainer.best is not None:
+            log.warning("validated on other pictures than before: the best model is found anew")
+            self._trainer.best = None
+        self._trainer.validated_on = now
 
     def save(self) -> None:
-        """Write the state, and the model as it is."""
+        """Write the state, and the model as it is.
+
+        Raises:
+            ConfigError: if its weights are not finite; the previous state stays.
+        """
+        self._trainer.check()
         if self._world.leads:
             save_state(self._folder, self._trainer.state(self._data.description["sha256"]))
             self._write("last")
         self._world.wait()
 
     def validate(self) -> None:
-        """Measure the model; keep it if it is the best so far."""
+        """Measure the model; keep it if it is the best so far.
+
+        Raises:
+            ConfigError: if its weights are not finite.
+        """
+        self._trainer.check()
         trainer = self._trainer
         if self._world.leads and self._samples:
             self._figures, pictures = validate(

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -38,6 +38,7 @@ class Trainer:
         ema: its averaged weights, or None.
         iteration: steps done.
         best: highest validation PSNR so far, or None.
+        validated_on: hash of what that was measured on.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Trainer:
         self._clipped = [parameters for parameters in learning if parameters]
         self.iteration = 0
         self.best: float | None = None
+        self.validated_on = ""
 
     @property
     def result(self) -> nn.Module:
@@ -88,10 +90,7 @@ class Trainer:
         norm = math.hypot(*map(float, norms))
         # float16's scaler skips a step whose gradient overflows, and scales less from then on.
         if not math.isfinite(loss) or not (math.isfinite(norm) or self._scaler.is_enabled()):
-            raise ConfigError(
-                f"the loss is no longer finite at iteration {self.iteration + 1}",
-                next_step="go on from the last good state with --resume and a smaller --lr",
-            )
+            raise _not_finite("loss is", self.iteration + 1)
         for optimizer in self._optimizers:
             self._scaler.step(optimizer)
         self._scaler.update()
@@ -120,8 +119,18 @@ class Trainer:
         rng = generator_for(self.config.seed, "given mask", self.iteration)
         return (masks,) if rng.random() < self.config.given_mask else ()
 
+    def check(self) -> None:
+        """Look at the weights: a finite loss may have made them what no later step can mend.
+
+        Raises:
+            ConfigError: if they are not finite.
+        """
+        if not all(bool(weights.isfinite().all()) for weights in self.network.parameters()):
+            raise _not_finite("weights are", self.iteration)
+
     def state(self, data: str) -> State:
         """All of it, as it is now; ``data`` is the training set's hash."""
+        config: Any = self.network.config
         return State(
             config=as_values(self.config),
             iteration=self.iteration,
@@ -132,6 +141,8 @@ class Trainer:
             generator=torch.get_rng_state(),
             best=self.best,
             data=data,
+            validated_on=self.validated_on,
+            dimensions=asdict(config),
         )
 
     def restore(self, state: State) -> None:
@@ -144,7 +155,15 @@ class Trainer:
         if state.scaler:
             self._scaler.load_state_dict(dict(state.scaler))
         torch.set_rng_state(state.generator)
-        self.iteration, self.best = state.iteration, state.best
+        self.iteration = state.iteration
+        self.best, self.validated_on = state.best, state.validated_on
+
+
+def _not_finite(what: str, iteration: int) -> ConfigError:
+    return ConfigError(
+        f"the {what} no longer finite at iteration {iteration}",
+        next_step="go on from the last good state with --resume and a smaller --lr",
+    )
 
 
 def _load_moments(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
@@ -177,7 +196,7 @@ def run_loop(
 
     Raises:
         KeyboardInterrupt: if asked to stop; the state is saved.
-        ConfigError: if the loss is no longer finite; the last good state is saved.
+        ConfigError: if the loss or a weight is no longer finite; the last good state is saved.
     """
     config, begun, first = trainer.config, time.perf_counter(), trainer.iteration
     while trainer.iteration < config.iterations:

@@ -14,7 +14,7 @@ from dunrestore.errors import ConfigError, InputError, ModelError, UsageError
 from dunrestore.models.devices import DTYPES, Precision, choose_device, choose_precision
 from dunrestore.models.facts import facts
 from dunrestore.storage.atomic import make_folder
-from dunrestore.training.config import TrainConfig
+from dunrestore.training.config import TrainConfig, as_values
 from dunrestore.training.data import RunData, load_data
 from dunrestore.training.distributed import World
 from dunrestore.training.interruption import stop_requests
@@ -25,6 +25,12 @@ from dunrestore.training.stages import make_network
 from dunrestore.training.state import FILE, State, load_state
 
 log = logging.getLogger(__name__)
+
+_KEPT = (
+    "stage", "preset", "size", "init", "freeze", "optimizer", "hinet_width", "hinet_depth",
+    "finder_width", "finder_depth", "car_width", "car_blocks", "edsr_blocks", "edsr_features",
+)  # fmt: skip
+"""What made the network, its optimiser and the other values: of no effect later."""
 
 
 def saved_config(folder: Path) -> Mapping[str, Any]:
@@ -62,7 +68,7 @@ def train(
     config, dtype = _settle_precision(config, device, state)
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True
-    trainer = Trainer(config, _network(config), device, dtype, world)
+    trainer = Trainer(config, _network(config, state), device, dtype, world)
     if world.leads:
         make_folder(folder)
     world.wait()
@@ -83,8 +89,16 @@ def train(
     return keeper.finish()
 
 
-def _network(config: TrainConfig) -> nn.Module:
-    network = make_network(config)
+def _network(config: TrainConfig, state: State | None) -> nn.Module:
+    if state is not None:
+        now = as_values(config)
+        for name in _KEPT:
+            if now[name] != state.config.get(name, now[name]):
+                raise UsageError(
+                    f"a run that goes on keeps its {name}",
+                    next_step="leave that option out, or start another run in another --output",
+                )
+    network = make_network(config, state.dimensions if state else None)
     multiple = facts(network).size_multiple
     # Of a patch no larger than that the deepest level would see a single pixel.
     if config.patch % multiple or config.patch < 2 * multiple:
@@ -150,11 +164,7 @@ def _resume(trainer: Trainer, state: State, data: RunData, folder: Path) -> None
     try:
         trainer.restore(state)
     except (RuntimeError, ValueError) as error:
-        raise ModelError(
-            "the saved state is of another network",
-            path=folder / FILE,
-            next_step="leave out the options that change the network",
-        ) from error
+        raise ModelError("the saved state is of another network", path=folder / FILE) from error
     if state.data != data.description["sha256"]:
         log.warning("%s: other pictures than before", trainer.config.data)
     if state.iteration >= trainer.config.iterations:

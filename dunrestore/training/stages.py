@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -58,23 +58,24 @@ _FROM_THE_DEEPEST = re.compile(r"((?:finder\.up_path|(?:up_path|skip_conv)_[12])
 _FREEZABLE = ("car", "hinet", "finder")
 
 
-def make_network(config: TrainConfig) -> nn.Module:
+def make_network(config: TrainConfig, dimensions: Mapping[str, Any] | None = None) -> nn.Module:
     """The stage's network with fresh weights, or with those of the models to start from.
 
     Its dimensions are those of the models to start from, unless the config gives its own.
 
     Args:
         config: stage, size, seed and ``init``.
+        dimensions: those of a network whose weights a saved state holds: it starts from no model.
 
     Raises:
         ModelError: if a model to start from is of another architecture or of another size.
         ConfigError: if the dimensions make no network.
     """
     stage = STAGES[config.stage]
-    models = [load(name) for name in config.init]
+    models = [] if dimensions else [load(name) for name in config.init]
     torch.manual_seed(config.seed)
     try:
-        network = build(stage.architecture, _dimensions(config, stage, models))
+        network = build(stage.architecture, dimensions or _dimensions(config, stage, models))
     except ValueError as error:
         raise ConfigError(str(error)) from error
     for model in models:
@@ -85,7 +86,7 @@ def make_network(config: TrainConfig) -> nn.Module:
         if part not in dict(network.named_children()) or part not in _FREEZABLE:
             raise ConfigError(f"{config.stage} has no part {part!r} that could be frozen")
         network.get_submodule(part).requires_grad_(False)
-        if not any(_gives(model, stage.architecture, part) for model in models):
+        if not dimensions and not any(_gives(m, stage.architecture, part) for m in models):
             log.warning(
                 "%s does not learn and starts from no model: its weights stay random; name one with"
                 " --init",

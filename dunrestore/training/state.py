@@ -38,6 +38,10 @@ class State:
     """Highest validation PSNR so far."""
     data: str
     """Hash of the training set."""
+    validated_on: str = ""
+    """Hash of what ``best`` was measured on; empty in states of before it was written down."""
+    dimensions: Mapping[str, Any] | None = None
+    """The network's, as plain values; None in states of before they were written down."""
 
 
 def save_state(folder: Path, state: State) -> Path:

@@ -53,6 +53,7 @@ def test_every_field_says_what_it_is():
         ({"init": "a.safetensors"}, "init must be a list of texts"),
         ({"lr": -1.0}, "lr must be at least 0"),
         ({"lr": float("nan")}, "lr must be at least 0"),
+        ({"lr": float("inf")}, "lr must be finite"),
         ({"painted": 1.5}, "painted is a share between 0 and 1"),
         ({"batch": 5, "accumulate": 2}, "a batch of 5 cannot be computed in 2"),
         ({"hinet_width": 0}, "hinet_width must be at least 1, not 0"),

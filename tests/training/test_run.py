@@ -21,7 +21,7 @@ from dunrestore.training import loop, run
 from dunrestore.training.config import to_toml
 from dunrestore.training.observers import METRICS
 from dunrestore.training.run import saved_config, train
-from dunrestore.training.state import load_state
+from dunrestore.training.state import load_state, save_state
 from tests.datasets.folders import save
 from tests.training.tiny import pictures, tiny
 
@@ -235,8 +235,65 @@ def test_resuming_takes_the_saved_configuration_and_longer_runs_go_on(data, tmp_
     with pytest.raises(InputError, match="has made its 6 iterations"):
         train(config, tmp_path / "run", resume=True)
     assert train(replace(config, iterations=8), tmp_path / "run", resume=True).iterations == 8
-    with pytest.raises(ModelError, match="of another network"):
-        train(replace(config, hinet_width=6, iterations=9), tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"hinet_width": 6}, {"stage": "hinet-dr"}, {"optimizer": "adam"}, {"preset": "paper"},
+     {"init": ("hinet-db",)}],
+)  # fmt: skip
+def test_what_a_run_that_goes_on_cannot_change_is_refused(data, tmp_path, change):
+    config = tiny(data, iterations=1)
+    train(config, tmp_path / "run")
+    with pytest.raises(UsageError, match=f"keeps its {next(iter(change))}"):
+        train(replace(config, iterations=2, **change), tmp_path / "run", resume=True)
+
+
+def test_resuming_needs_no_model_to_start_from(data, tmp_path):
+    parts = []
+    for stage in ("car", "hinet-dr"):
+        result = train(tiny(data, stage=stage, iterations=1), tmp_path / stage)
+        parts.append(result.model.rename(tmp_path / f"{stage}.safetensors"))
+    config = tiny(data, stage="arin", init=[str(part) for part in parts], car_width=None,
+                  car_blocks=None, edsr_blocks=None, edsr_features=None)  # fmt: skip
+    train(config, tmp_path / "whole")
+    train(replace(config, iterations=4), tmp_path / "run")
+    for part in parts:
+        part.unlink()
+    result = train(replace(config, iterations=6), tmp_path / "run", resume=True)
+    assert load(result.model).network.config.hinet.hin_first == 0
+    assert load_state(tmp_path / "run").iteration == 6
+
+
+def test_the_best_is_found_anew_on_other_validation_pictures(data, tmp_path, caplog):
+    config = tiny(data, validation_data=str(data), iterations=3)
+    train(config, tmp_path / "run")
+    state = load_state(tmp_path / "run")
+    save_state(tmp_path / "run", replace(state, best=98.0))
+    train(replace(config, iterations=6), tmp_path / "run", resume=True)
+    assert load_state(tmp_path / "run").best == 98.0
+    assert "best model is found anew" not in caplog.text
+    config = replace(config, coverage_min=40.0, coverage_max=50.0, iterations=9)
+    train(config, tmp_path / "run", resume=True)
+    assert load_state(tmp_path / "run").best < 98
+    assert "best model is found anew" in caplog.text
+
+
+def test_weights_that_are_not_finite_leave_the_last_good_state(data, tmp_path, monkeypatch):
+    config, real = tiny(data), loop.Trainer.step
+
+    def overflowing(trainer, parts):
+        done = real(trainer, parts)
+        if trainer.iteration == 4:
+            next(trainer.network.parameters()).data.fill_(float("inf"))
+        return done
+
+    monkeypatch.setattr(loop.Trainer, "step", overflowing)
+    with pytest.raises(ConfigError, match="weights are no longer finite at iteration 4"):
+        train(config, tmp_path / "run")
+    assert load_state(tmp_path / "run").iteration == 2
+    monkeypatch.undo()
+    assert train(config, tmp_path / "run", resume=True).iterations == 6
 
 
 def test_a_measured_precision_is_measured_once(data, tmp_path, monkeypatch):
