@@ -8,11 +8,14 @@ Three layouts are known:
 - a plain folder of clean pictures, to be damaged on the fly.
 """
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from dunrestore.errors import InputError, NothingToDoError, file_access_error
 from dunrestore.imaging.folders import by_name, name_of, shown_pictures_in
+
+log = logging.getLogger(__name__)
 
 INPUTS = ("input", "inputs", "lq", "damaged", "masked")
 TARGETS = ("target", "targets", "gt", "clean", "ground_truth", "hq")
@@ -60,12 +63,13 @@ def list_pairs(folder: Path, part: str = "train") -> Listing:
         part: ``train`` or ``test``, of the challenge's two.
 
     Raises:
-        InputError: if there is no such folder.
+        InputError: if there is no such folder, or a part of it is missing.
         NothingToDoError: if there is no picture in it.
         FileAccessError: if it cannot be read.
     """
     if not folder.is_dir():
-        raise InputError("there is no such folder", path=folder)
+        problem = "is a file, not a folder" if folder.exists() else "there is no such folder"
+        raise InputError(problem, path=folder)
     try:
         listing = _recognise(folder, part)
     except OSError as error:
@@ -83,12 +87,34 @@ def list_pairs(folder: Path, part: str = "train") -> Listing:
 def _recognise(folder: Path, part: str) -> Listing:
     if (folder / f"{part}_gt").is_dir() and (folder / part).is_dir():
         return _challenge(folder / part, folder / f"{part}_gt")
-    targets, inputs = _first(folder, TARGETS), _first(folder, INPUTS)
+    targets, inputs, masks = (_first(folder, names) for names in (TARGETS, INPUTS, MASKS))
     if targets is not None and inputs is not None:
-        return _paired(inputs, targets, _first(folder, MASKS))
+        return _paired(inputs, targets, masks)
+    _refuse_parts(folder, part, inputs or masks, targets)
     clean, left_out = _first_by_name(targets or folder)
+    if targets is not None and len(shown_pictures_in(folder)) > len(shown_pictures_in(targets)):
+        log.warning("%s: of its pictures only those in %s/ are taken", folder, targets.name)
     pairs = tuple(Pair(name, path) for name, path in sorted(clean.items()))
     return Listing("clean", pairs, tuple(left_out))
+
+
+def _refuse_parts(folder: Path, part: str, found: Path | None, targets: Path | None) -> None:
+    """A set of pairs that lacks a part is no folder of clean pictures."""
+    for other in ("train", "test"):
+        if (folder / f"{other}_gt").is_dir():
+            raise InputError(
+                f"holds {other}_gt/, but not both of {part}/ and {part}_gt/",
+                path=folder,
+                next_step="add them, or name a folder of clean pictures",
+            )
+    if found is not None:
+        lacking = "clean" if targets is None else "damaged"
+        raise InputError(
+            f"holds {found.name}/, but no folder of {lacking} pictures such as"
+            f" {(TARGETS if targets is None else INPUTS)[0]}/",
+            path=folder,
+            next_step="add it, or name a folder of clean pictures",
+        )
 
 
 def _challenge(damaged: Path, clean: Path) -> Listing:
@@ -126,7 +152,7 @@ def _match(
 ) -> Listing:
     left_out += [
         LeftOut(path, "has no clean picture of that name")
-        for name, path in (inputs | masks).items()
+        for name, path in (masks | inputs).items()
         if name not in targets
     ]
     left_out += [

@@ -1,4 +1,5 @@
 import unicodedata
+from pathlib import Path
 
 import pytest
 
@@ -44,14 +45,15 @@ def test_folders_under_their_usual_names_match_by_name_across_formats(tmp_path, 
 def test_a_missing_file_does_not_mispair_the_rest(tmp_path):
     for name in ("a", "c", "d"):
         save(tmp_path / "input" / f"{name}.png", 1)
+        save(tmp_path / "mask" / f"{name}.png", 1)
     for name in ("b", "c", "d"):
         save(tmp_path / "target" / f"{name}.png", 1)
     listing = list_pairs(tmp_path)
     assert [(p.input.stem, p.target.stem) for p in listing.pairs] == [("c", "c"), ("d", "d")]
-    reasons = {left.path.stem: left.reason for left in listing.left_out}
+    reasons = {left.path.relative_to(tmp_path): left.reason for left in listing.left_out}
     assert reasons == {
-        "a": "has no clean picture of that name",
-        "b": "has no damaged picture of that name",
+        Path("input/a.png"): "has no clean picture of that name",
+        Path("target/b.png"): "has no damaged picture of that name",
     }
 
 
@@ -79,6 +81,32 @@ def test_nothing_to_train_on_is_one_line(tmp_path):
         list_pairs(tmp_path / "empty")
     with pytest.raises(InputError, match="no such folder"):
         list_pairs(tmp_path / "absent")
+    with pytest.raises(InputError, match="is a file, not a folder"):
+        list_pairs(save(tmp_path / "wall.png", 1))
+
+
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [(["train", "train_gt"], "not both of test/ and test_gt/"),
+     (["train", "train_gt", "test_gt"], "not both of test/ and test_gt/"),
+     (["damaged"], "no folder of clean pictures"),
+     (["input", "mask"], "no folder of clean pictures"),
+     (["gt", "masks"], "no folder of damaged pictures")],
+)  # fmt: skip
+def test_a_set_of_pairs_without_a_part_is_not_taken_for_clean_pictures(tmp_path, there, missing):
+    for name in there:
+        save(tmp_path / name / "wall.png", 1)
+    with pytest.raises(InputError, match=missing):
+        list_pairs(tmp_path, "test")
+
+
+def test_pictures_beside_a_folder_of_clean_ones_are_told_of(tmp_path, caplog):
+    save(tmp_path / "clean" / "wall.png", 1)
+    assert [p.name for p in list_pairs(tmp_path).pairs] == ["wall"]
+    assert not caplog.text
+    save(tmp_path / "north" / "wall.png", 2)
+    assert [p.name for p in list_pairs(tmp_path).pairs] == ["wall"]
+    assert "only those in clean/ are taken" in caplog.text
 
 
 def test_accents_match_however_a_disk_composes_them(tmp_path):
