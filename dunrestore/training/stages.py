@@ -69,10 +69,11 @@ def make_network(config: TrainConfig, dimensions: Mapping[str, Any] | None = Non
 
     Raises:
         ModelError: if a model to start from is of another architecture or of another size.
-        ConfigError: if the dimensions make no network.
+        ConfigError: if the dimensions make no network, or two models give the same part.
     """
     stage = STAGES[config.stage]
     models = [] if dimensions else [load(name) for name in config.init]
+    _refuse_useless(models, stage)
     torch.manual_seed(config.seed)
     try:
         network = build(stage.architecture, dimensions or _dimensions(config, stage, models))
@@ -131,6 +132,12 @@ def _dimensions(config: TrainConfig, stage: Stage, models: Sequence[Model]) -> d
     hinet, car = _hinet(config, stage), _car(config)
     if isinstance(start := found.get("hinet"), HINetConfig):
         hinet = _with_width(start, config)
+        if stage.architecture == "hinet" and (start.hin_first, start.hin_last) != stage.hin:
+            log.warning(
+                "normalises at levels %d to %d, as the model it starts from, not at %d to %d as"
+                " %s does",
+                *(start.hin_first, start.hin_last, *stage.hin, config.stage),
+            )
     if isinstance(start := found.get("car"), CARConfig) and not _names_car(config):
         car = start
     if stage.architecture == "guided":
@@ -186,6 +193,19 @@ def _prefixes(model: Model, architecture: str) -> dict[str, str] | None:
 def _gives(model: Model, architecture: str, part: str) -> bool:
     places = (_prefixes(model, architecture) or {}).values()
     return any(place in ("", f"{part}.") for place in places)
+
+
+def _refuse_useless(models: Sequence[Model], stage: Stage) -> None:
+    """A model of which later ones would leave nothing is a slip."""
+    for index, model in enumerate(models):
+        places = set((_prefixes(model, stage.architecture) or {}).values())
+        for later in models[index + 1 :]:
+            given = set((_prefixes(later, stage.architecture) or {}).values())
+            if places and ("" in given or places <= given):
+                raise ConfigError(
+                    f"starts from {model.path} and from {later.path}, which takes all of its place",
+                    next_step="give one --init for each part",
+                )
 
 
 def _take_over(network: nn.Module, architecture: str, model: Model) -> None:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from dunrestore.checkpoints.formats import save
-from dunrestore.errors import ModelError
+from dunrestore.errors import ConfigError, ModelError
 from dunrestore.models.normalisation import InstanceNorm
 from dunrestore.training.config import make_config
 from dunrestore.training.stages import STAGES, make_network, supervised
@@ -160,6 +160,26 @@ def test_another_architecture_or_size_is_one_line(tmp_path):
     init = (saved(tmp_path, "hinet-db"),)
     with pytest.raises(ModelError, match=r"has the shape .* the network to train has the shape"):
         made(tmp_path, "hinet-db", init=init, hinet_width=8)
+
+
+def test_two_models_for_one_part_are_refused(tmp_path):
+    car, hinet = (saved(tmp_path, stage) for stage in ("car", "hinet-db"))
+    other = saved(tmp_path, "hinet-dr")
+    for stage, init in (("arin", (car, hinet, other)), ("hinet-dr", (other, hinet))):
+        with pytest.raises(ConfigError, match=r"which takes all of its place; give one --init"):
+            made(tmp_path, stage, init=init)
+    whole = saved(tmp_path, "arin", init=(car, hinet))
+    made(tmp_path, "arin", init=(whole, hinet))
+    with pytest.raises(ConfigError, match="takes all of its place"):
+        made(tmp_path, "arin", init=(hinet, whole))
+
+
+def test_a_stage_that_keeps_its_models_normalisation_says_so(tmp_path, caplog):
+    hinet = saved(tmp_path, "hinet-db")
+    made(tmp_path, "hinet-db", init=(hinet,))
+    assert not caplog.text
+    assert made(tmp_path, "hinet-dr", init=(hinet,)).config.hin_first == 3
+    assert "levels 3 to 4, as the model it starts from, not at 0 to 4 as hinet-dr" in caplog.text
 
 
 def test_sizes():
