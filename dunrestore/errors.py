@@ -130,6 +130,7 @@ _NEXT_STEPS = {
     errno.EROFS: "choose a folder that can be written to",
     errno.ENOENT: "check the path; a part of it does not exist, or no longer",
     errno.EEXIST: "choose another name, or move away what bears it",
+    errno.EISDIR: "name a file, not a folder",
     errno.ENOTDIR: "choose another path; what should be a folder in it is a file",
     errno.EPIPE: "whoever read it has stopped; run the command again for the rest",
     errno.ENAMETOOLONG: "choose a shorter file name",

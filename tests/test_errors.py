@@ -22,3 +22,9 @@ def test_what_stands_in_the_way_is_said(tmp_path, name, words):
     assert words in str(error)
     assert str(path) in str(error)
     assert error.exit_code == ExitCode.FILE_ACCESS
+
+
+def test_a_folder_in_a_files_place_is_said(tmp_path):
+    with pytest.raises(IsADirectoryError) as caught:
+        tmp_path.read_bytes()
+    assert "name a file, not a folder" in str(file_access_error(caught.value, tmp_path))

@@ -44,9 +44,7 @@ def import_model(
     checkpoint = formats.read(path)
     original = hash_model(Located(name, path, {}))
     if entry is not None:
-        check_content(entry, checkpoint.description)
-        if path.is_file():
-            check_against(entry, "", original)
+        _check_is(entry, checkpoint.description, path, original)
     card = _card(checkpoint.description, entry, path, original)
     if licence:
         card["licence"] = licence
@@ -55,6 +53,16 @@ def import_model(
     found = store.find(name)
     assert found is not None, "it was put there just now"
     return found
+
+
+def _check_is(entry: Entry, description: Description, path: Path, original: str) -> None:
+    try:
+        check_content(entry, description)
+        if path.is_file():
+            check_against(entry, "", original)
+    except ModelError as error:
+        step = f"this is not {entry.name} as published: choose another --name"
+        raise ModelError(error.cause, path=path, next_step=step) from error
 
 
 def _card(

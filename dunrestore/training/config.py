@@ -199,8 +199,9 @@ def make_config(*layers: Mapping[str, Any]) -> TrainConfig:
 
 def _checked(name: str, value: Any) -> Any:
     if name not in _HINTS:
-        nearest = difflib.get_close_matches(name, _HINTS, n=1, cutoff=0.0)[0]
-        raise ConfigError(f"unknown field {name!r}", next_step=f"did you mean {nearest!r}?")
+        nearest = difflib.get_close_matches(name, _HINTS, n=1)
+        step = f"did you mean {nearest[0]!r}?" if nearest else "--print-config shows all fields"
+        raise ConfigError(f"unknown field {name!r}", next_step=step)
     hint = _HINTS[name]
     options = get_args(hint) if get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
     for option in options:

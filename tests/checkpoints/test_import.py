@@ -93,6 +93,8 @@ def test_a_taken_name_is_refused_unless_told(models, tmp_path):
 def test_a_catalogue_name_takes_only_that_model(models, tmp_path):
     result = models("import", hinet_file(tmp_path / "h.pth"), "--name", "hinet-gopro")
     assert (result.code, "its width is 4, not 64" in result.err) == (8, True)
+    assert f"{tmp_path / 'h.pth'}: its width" in result.err
+    assert "this is not hinet-gopro as published: choose another --name" in result.err
     result = models("import", hinet_file(tmp_path / "h.pth"), "--name", "car-df2k")
     assert (result.code, "it holds hinet, not car" in result.err) == (8, True)
     result = models("import", edsr_file(tmp_path / "e.pt"), "--name", "edsr-x2-baseline")

@@ -218,7 +218,7 @@ def test_a_pickle_that_would_run_something_is_refused(tmp_path, monkeypatch, whe
         path.write_bytes(pickle.dumps(Evil()))
     else:
         torch.save({"params": Evil()} if where == "params" else Evil(), path)
-    with pytest.raises(ModelError, match="not safe"):
+    with pytest.raises(ModelError, match=r"holds more than numbers$"):
         load(path)
     assert not (tmp_path / "pwned").exists()
 

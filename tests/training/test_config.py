@@ -45,7 +45,7 @@ def test_every_field_says_what_it_is():
     ("values", "message"),
     [
         ({"bacth": 3}, "did you mean 'batch'"),
-        ({"learning_rate": 3}, "unknown field 'learning_rate'"),
+        ({"learning_rate": 3}, "unknown field 'learning_rate'; --print-config"),
         ({"batch": "many"}, "batch must be a whole number, not 'many'"),
         ({"batch": True}, "batch must be a whole number"),
         ({"lr": "1e-3"}, "lr must be a number"),
