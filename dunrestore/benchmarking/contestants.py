@@ -116,6 +116,7 @@ def refuse_equal_names(contestants: Sequence[Contestant]) -> None:
     for method in (method for contestant in contestants for method in contestant.methods):
         if method.name in seen:
             raise UsageError(
-                f"two models are called {method.name!r}", next_step="rename one of the files"
+                f"two models are called {method.name!r}",
+                next_step="name each once, or rename one of the files",
             )
         seen.add(method.name)

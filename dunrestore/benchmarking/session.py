@@ -1,8 +1,9 @@
 """One benchmark from beginning to end: pictures, contestants, measuring, files."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +128,15 @@ def _clean_or_pairs(sources: Sequence[Source], request: Request) -> list[Source]
 
 def _contestants(request: Request) -> list[Contestant]:
     found = [contestants.damaged_input()]
-    names = request.models or _embedded(request.cache_dir)
-    for name in names:
-        model = load(name, cache_dir=request.cache_dir, offline=request.offline, restoring=True)
-        found.append(contestants.from_model(model, request.options, raw=request.raw))
+    models = [
+        load(name, cache_dir=request.cache_dir, offline=request.offline, restoring=True)
+        for name in request.models or _embedded(request.cache_dir)
+    ]
+    names = Counter(model.name for model in models)
+    for model, given in zip(models, request.models or names, strict=True):
+        # Runs call their files alike: those that share a name go by what the user calls them.
+        called = replace(model, name=given) if names[model.name] > 1 else model
+        found.append(contestants.from_model(called, request.options, raw=request.raw))
     for baseline in choose(request.baselines):
         found += contestants.from_baseline(baseline)
     contestants.refuse_equal_names(found)

@@ -232,6 +232,21 @@ def test_other_settings_and_models_are_measured_anew(clean, models, tmp_path, mo
     assert len(measured) == 14
 
 
+def test_models_of_one_name_go_by_their_paths(clean, tmp_path, capsys):
+    files = [tmp_path / run / "best.safetensors" for run in ("one", "two")]
+    for seed, file in enumerate(files):
+        file.parent.mkdir()
+        save_model(file, seed, 0.5)
+    options = [clean, "--damage", "challenge", "--limit", 1, "--baselines", "none"]
+    assert bench(*options, "-m", files[0], "-m", files[1], "-o", tmp_path / "out") == 0
+    found = results_of(tmp_path / "out")
+    assert [m["name"] for m in found["methods"]] == ["damaged input", *map(str, files)]
+    assert (tmp_path / "out" / "report.html").is_file()
+    capsys.readouterr()
+    assert bench(*options, "-m", files[0], "-m", files[0]) == 2
+    assert "name each once" in capsys.readouterr().err
+
+
 def test_raw_output_is_a_line_of_its_own(clean, tmp_path):
     network = build("hinet", {"width": 2, "depth": 2})
     with torch.no_grad():
@@ -380,7 +395,11 @@ def test_grey_and_coloured_pictures_are_measured_as_restore_writes_them(
         (["{clean}"], 2, "add --protocol murals, --damage challenge or --noise"),
         (["{clean}", "--damage", "challenge", "-m", "{missing}"], 8, "missing"),
         (["{clean}", "--damage", "challenge", "-m", "edsr-x2"], 8, "does not restore pictures"),
-        (["{clean}", "--damage", "challenge", "-m", "{model}", "-m", "{model}"], 2, "'calm'"),
+        (
+            ["{clean}", "--damage", "challenge", "-m", "{model}", "-m", "{model}"],
+            2,
+            "called '{model}'",
+        ),
         (["{clean}", "--damage", "challenge", "-m", "{model}", "-o", "{clean}"], 5, "other files"),
         (["{clean}", "--protocol", "murals", "--seed", "1"], 2, "fixes damage"),
         (["{clean}", "--damage", "challenge", "--device", "abacus", "-m", "{model}"], 2, "abacus"),
@@ -399,7 +418,7 @@ def test_errors_are_one_line(clean, models, tmp_path, capsys, arguments, code, m
     shown, said = capsys.readouterr()
     assert shown == ""
     assert said.count("\n") == 1
-    assert message in said
+    assert message.format(**places) in said
 
 
 @pytest.mark.parametrize(
