@@ -140,6 +140,10 @@ def comparisons(found: Findings) -> list[Table]:
     return [table for table in made if table is not None]
 
 
+NOISE_KEYS = ("psnr", "ssim", "lpips")
+"""The quantities of the paper's Table III."""
+
+
 def noise_blocks(found: Sequence[Findings]) -> list[Findings]:
     """The blocks that differ from the first in their noise alone."""
     first = found[0].block
@@ -151,8 +155,13 @@ def noise_name(found: Findings) -> str:
     return noise_title(found.block.noise)
 
 
-def noise(found: Sequence[Findings]) -> Table | None:
-    """The paper's Table III: models side by side under each noise; None for fewer than two."""
+def noise(found: Sequence[Findings], keys: Sequence[str] = NOISE_KEYS) -> Table | None:
+    """The paper's Table III: models side by side under each noise; None for fewer than two.
+
+    Args:
+        found: of all blocks.
+        keys: its quantities; a terminal has room for one.
+    """
     blocks = noise_blocks(found)
     if len(blocks) < 2:
         return None
@@ -160,12 +169,12 @@ def noise(found: Sequence[Findings]) -> Table | None:
         m for m in blocks[0].methods if m.kind == "blind"
     ]
     columns = ["Noise"]
-    for key in ("psnr", "ssim", "lpips"):
+    for key in keys:
         columns += [f"{QUANTITIES[key].title} {model.name}" for model in models]
     rows: list[tuple[Cell, ...]] = []
     for one in blocks:
         cells = [Cell(noise_name(one))]
-        for key in ("psnr", "ssim", "lpips"):
+        for key in keys:
             for model in models:
                 summary = one.summaries.get(model.name, {}).get(key)
                 text = show(key, None if summary is None else summary.mean)
@@ -203,13 +212,15 @@ def published() -> list[Table]:
         for row in TABLE_I
     )
     first = Table("Published (Table I of the paper)", columns, rows, REMARK)
-    keys = ("psnr", "ssim", "lpips")
     names = [row.method for row in TABLE_III["none"]]
-    columns = ("Noise", *(f"{QUANTITIES[key].title} {name}" for key in keys for name in names))
+    columns = (
+        "Noise",
+        *(f"{QUANTITIES[key].title} {name}" for key in NOISE_KEYS for name in names),
+    )
     rows = tuple(
         (
             Cell(NOISE_TITLES[noise_name]),
-            *(Cell(f"{getattr(row, key):.2f}") for key in keys for row in pair),
+            *(Cell(f"{getattr(row, key):.2f}") for key in NOISE_KEYS for row in pair),
         )
         for noise_name, pair in TABLE_III.items()
     )

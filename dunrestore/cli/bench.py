@@ -218,8 +218,9 @@ def _show(outcome: "Outcome") -> None:
         key = "psnr_inside" if tables.has_parts(found) else "psnr"
         if (differences := tables.differences(found, key)) is not None:
             show(differences, text_columns=(0, 1))
-    if (noise := tables.noise(outcome.findings)) is not None:
-        show(noise)
+    for key in tables.NOISE_KEYS:
+        if (noise := tables.noise(outcome.findings, [key])) is not None:
+            show(noise)
     if (speed := tables.speed(outcome.results.speed)) is not None:
         show(speed)
     show(tables.published()[0])

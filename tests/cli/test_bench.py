@@ -247,6 +247,19 @@ def test_models_of_one_name_go_by_their_paths(clean, tmp_path, capsys):
     assert "name each once" in capsys.readouterr().err
 
 
+def test_many_models_under_noise_are_shown_by_their_whole_names(clean, models, tmp_path, capsys):
+    names = [letter * 60 for letter in "ab"]
+    for name in names:
+        shutil.copy(models[0], tmp_path / f"{name}.safetensors")
+    given = [option for name in names for option in ("-m", tmp_path / f"{name}.safetensors")]
+    options = ["--damage", "challenge", "--noise", "none", "--noise", "jpeg-30", "--limit", 1]
+    assert bench(clean, *options, "--baselines", "none", *given) == 0
+    shown = capsys.readouterr().out
+    for quantity in ("PSNR", "SSIM", "LPIPS"):
+        assert all(f"{quantity} {name}" in shown for name in names)
+    assert "…" not in shown
+
+
 def test_raw_output_is_a_line_of_its_own(clean, tmp_path):
     network = build("hinet", {"width": 2, "depth": 2})
     with torch.no_grad():
