@@ -1,6 +1,7 @@
 """``dunrestore train``: a folder of pictures in, a model file out."""
 
 import inspect
+import shlex
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -45,6 +46,7 @@ def _train(
     from dunrestore.cli.train_progress import TrainingProgress
     from dunrestore.training.distributed import joined_world
     from dunrestore.training.run import train
+    from dunrestore.training.state import FILE
 
     with joined_world() as world:
 
@@ -58,8 +60,9 @@ def _train(
         try:
             result = train(config, output, resume=resume, observers=watchers, world=world)
         except KeyboardInterrupt:
-            if world.leads:
-                console.say(f"stopped; go on with: dunrestore train --resume -o {output}")
+            if world.leads and (output / FILE).exists():
+                folder = shlex.quote(str(output))
+                console.say(f"stopped; go on with: dunrestore train --resume -o {folder}")
             raise
         if not world.leads:
             return

@@ -137,7 +137,9 @@ class TrainConfig:
                 f"a batch of {self.batch} cannot be computed in {self.accumulate} equal parts"
             )
         if self.overlap is not None and self.overlap >= self.patch:
-            raise ConfigError(f"overlap must be below the patch's {self.patch} pixels")
+            raise ConfigError(
+                f"an overlap of {self.overlap} must be below the patch's {self.patch} pixels"
+            )
         self.damage()
 
     def damage(self) -> "Recipe":

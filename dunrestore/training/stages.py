@@ -212,7 +212,7 @@ def _take_over(network: nn.Module, architecture: str, model: Model) -> None:
     prefixes = _prefixes(model, architecture)
     if prefixes is None:
         raise ModelError(
-            f"is a {ARCHITECTURES[model.architecture].title};"
+            f"holds {ARCHITECTURES[model.architecture].title};"
             f" {ARCHITECTURES[architecture].title} cannot start from it",
             path=model.path,
             next_step="choose another --init or --stage",

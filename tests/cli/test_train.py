@@ -4,6 +4,7 @@ import tomllib
 import pytest
 
 from dunrestore.cli.app import run
+from dunrestore.training import run as training_run
 from dunrestore.training.config import make_config, read_toml
 from tests.training.tiny import pictures, tiny
 
@@ -117,3 +118,20 @@ def test_what_is_frozen_is_a_part_and_no_file(capsys):
     shown = " ".join(capsys.readouterr().out.split())
     assert "--freeze PART" in shown
     assert "--init NAME|FILE" in shown
+
+
+def test_who_interrupts_is_told_how_to_go_on_if_there_is_a_state(
+    config, tmp_path, capsys, monkeypatch
+):
+    def interrupted(*arguments, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_run, "train", interrupted)
+    out = tmp_path / "a run"
+    assert train("-c", config, "-o", out) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+    out.mkdir()
+    (out / "state.pt").touch()
+    assert train("-c", config, "-o", out) == 130
+    said = f"stopped; go on with: dunrestore train --resume -o '{out}'\nerror: interrupted\n"
+    assert capsys.readouterr().err == said

@@ -63,7 +63,7 @@ def test_every_field_says_what_it_is():
         ({"car_blocks": -1}, "car_blocks must be at least 1, not -1"),
         ({"edsr_blocks": 0}, "edsr_blocks must be at least 1"),
         ({"edsr_features": 0}, "edsr_features must be at least 1"),
-        ({"overlap": 128}, "overlap must be below"),
+        ({"overlap": 128}, "an overlap of 128 must be below"),
         ({"coverage_min": 50.0}, "the least not above the most: here 50 and 33"),
         ({"coverage_min": 30.0, "coverage_max": 10.0}, "between 0 and 100 %, .* here 30 and 10"),
         ({"gaussian": 300.0}, "gaussian must lie"),

@@ -155,7 +155,7 @@ def test_a_finder_with_more_levels_begins_with_what_it_found_before(tmp_path):
 
 def test_another_architecture_or_size_is_one_line(tmp_path):
     init = (saved(tmp_path, "car"),)
-    with pytest.raises(ModelError, match=r"car\.safetensors: is a CAR.* cannot start from it"):
+    with pytest.raises(ModelError, match=r"car\.safetensors: holds CAR.* cannot start from it"):
         made(tmp_path, "hinet-db", init=init)
     init = (saved(tmp_path, "hinet-db"),)
     with pytest.raises(ModelError, match=r"has the shape .* the network to train has the shape"):
