@@ -127,7 +127,7 @@ def in_words(value: Any) -> str:
         parts = flat(cast(dict[str, Any], value)).items()
         return "; ".join(f"{key}: {in_words(part)}" for key, part in parts)
     if isinstance(value, list):
-        return ", ".join(str(item) for item in cast(list[Any], value))
+        return ", ".join(in_words(item) for item in cast(list[Any], value))
     return str(value).replace("\n", " ")
 
 
@@ -138,7 +138,7 @@ def _block(value: Any) -> list[str]:
         code = [f"{CODE}{in_words(command)}" for command in commands]
         return [*code, "", *_table(flat(fields))] if code else _table(flat(fields))
     if isinstance(value, list):
-        return [*(f"- {item}" for item in cast(list[Any], value)), ""]
+        return [*(f"- {in_words(item)}" for item in cast(list[Any], value)), ""]
     return [str(value), ""]
 
 

@@ -424,3 +424,5 @@ def test_how_a_model_was_trained_is_said_in_words():
     expected = "data: murals; commands: one, two; run.seed: 3; why: a b"
     assert cards.in_words(said) == expected
     assert cards.in_words("by hand") == "by hand"
+    files = {"files": [{"name": "wall", "licence": "CC0"}, {"name": "roof"}], "seed": 3}
+    assert cards.in_words(files) == "files: name: wall; licence: CC0, name: roof; seed: 3"
