@@ -2,12 +2,15 @@
 
 import csv
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dunrestore.datasets.pictures import Checked
 from dunrestore.errors import InputError, file_access_error
+
+log = logging.getLogger(__name__)
 
 SOURCES = "sources.csv"
 
@@ -54,8 +57,11 @@ def _licences(folder: Path) -> dict[Path, str]:
 
 def _read(table: Path) -> dict[Path, str]:
     with table.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        if not {"file", "licence"} <= set(rows.fieldnames or ()):
+            log.warning("%s: has no columns 'file' and 'licence', so no licence is known", table)
         return {
             (table.parent / row["file"]).resolve(): row["licence"]
-            for row in csv.DictReader(file)
+            for row in rows
             if row.get("file") and row.get("licence")
         }

@@ -92,6 +92,7 @@ def _recognise(folder: Path, part: str) -> Listing:
         return _paired(inputs, targets, masks)
     _refuse_parts(folder, part, inputs or masks, targets)
     clean, left_out = _first_by_name(targets or folder)
+    _refuse_masked(folder, clean)
     if targets is not None and len(shown_pictures_in(folder)) > len(shown_pictures_in(targets)):
         log.warning("%s: of its pictures only those in %s/ are taken", folder, targets.name)
     pairs = tuple(Pair(name, path) for name, path in sorted(clean.items()))
@@ -115,6 +116,18 @@ def _refuse_parts(folder: Path, part: str, found: Path | None, targets: Path | N
             path=folder,
             next_step="add it, or name a folder of clean pictures",
         )
+
+
+def _refuse_masked(folder: Path, pictures: dict[str, Path]) -> None:
+    """The challenge's damaged pictures and masks alone are no clean pictures."""
+    for name in pictures:
+        mask = name.removesuffix("ed")
+        if name.endswith("_masked") and mask in pictures:
+            raise InputError(
+                f"holds damaged pictures and masks ({name}, {mask}) instead of clean pictures",
+                path=folder,
+                next_step="name the folder that holds theirs and that of the clean ones",
+            )
 
 
 def _challenge(damaged: Path, clean: Path) -> Listing:

@@ -42,6 +42,8 @@ def load_data(config: TrainConfig) -> RunData:
     if config.validation_data:
         listing = list_pairs(Path(config.validation_data), "test")
         validation = check(listing, store, at_most=config.max_left_out)
+        if shared := len({p.sha256 for p in validation} & {p.sha256 for p in pictures}):
+            log.warning("%d validation pictures are trained on, too: figures flatter", shared)
     else:
         pictures, validation = split(pictures, config.validation_share, config.seed)
     options = PatchOptions(

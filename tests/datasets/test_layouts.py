@@ -100,6 +100,14 @@ def test_a_set_of_pairs_without_a_part_is_not_taken_for_clean_pictures(tmp_path,
         list_pairs(tmp_path, "test")
 
 
+def test_the_challenges_inner_folder_is_not_taken_for_clean_pictures(tmp_path):
+    for name in ("1_masked", "1_mask"):
+        save(tmp_path / "train" / f"{name}.png", 1)
+    for folder in (tmp_path / "train", tmp_path):
+        with pytest.raises(InputError, match=r"damaged pictures and masks .*1_masked, .*1_mask"):
+            list_pairs(folder)
+
+
 def test_pictures_beside_a_folder_of_clean_ones_are_told_of(tmp_path, caplog):
     save(tmp_path / "clean" / "wall.png", 1)
     assert [p.name for p in list_pairs(tmp_path).pairs] == ["wall"]

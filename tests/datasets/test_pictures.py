@@ -152,6 +152,13 @@ def test_the_description_names_hashes_and_licences(tmp_path):
     assert describe(folder, checked(folder)[::-1]) == described
 
 
+def test_a_table_without_the_columns_is_told_of(tmp_path, caplog):
+    clean_folder(tmp_path, 1)
+    (tmp_path / "sources.csv").write_text("file;licence\nwall-0.png;CC0\n")
+    assert describe(tmp_path, checked(tmp_path))["files"][0]["licence"] == "not stated"
+    assert "has no columns 'file' and 'licence'" in caplog.text
+
+
 @pytest.mark.parametrize("table", ["file,licence\nä.png,CC0\n".encode("latin-1"), b"a" * 200_000])
 def test_a_table_of_licences_that_is_none_is_named(tmp_path, table):
     clean_folder(tmp_path, 1)

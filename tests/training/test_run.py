@@ -345,7 +345,7 @@ def test_the_smallest_patches_train(data, tmp_path, values):
     train(tiny(data, iterations=1, **values), tmp_path / "run")
 
 
-def test_validation_on_a_folder_of_its_own(data, tmp_path):
+def test_validation_on_a_folder_of_its_own(data, tmp_path, caplog):
     own = tmp_path / "own"
     for i in range(3):
         save(own / f"other-{i}.png", 50 + i, 33, 47)
@@ -355,6 +355,9 @@ def test_validation_on_a_folder_of_its_own(data, tmp_path):
     described = load(result.model).card["training"]["data"]
     assert described["pictures"] == 4
     assert described["validation"] == ["other-0", "other-1", "other-2"]
+    assert "trained on, too" not in caplog.text
+    train(replace(config, validation_data=str(data)), tmp_path / "flattering")
+    assert "4 validation pictures are trained on, too" in caplog.text
 
 
 def test_pictures_too_small_for_ssim_leave_valid_json(data, tmp_path):
