@@ -21,6 +21,11 @@ CELL = 512
 little in a large one, but as much to those who look at that corner."""
 CAUTION = math.log(0.99 / 0.01) - math.log(0.9 / 0.1)
 """Elsewhere a logit is lowered by so much that 0.99 becomes 0.9: what is sound stays as it is."""
+TELLING = 0.3
+"""Share of a colour's pixels that must be certain to be lost for the rest of that colour to need no
+caution, wherever it lies: few losses have a colour that sound paint has not."""
+FEWEST = 100
+"""Pixels that must be, whatever share that is."""
 COARSE, FINE = 16, 64
 """Bins of the colour histograms, in each channel."""
 PRIOR = 300
@@ -115,11 +120,13 @@ class Evidence:
         ratios: (FINE**3,) float32, for each colour the logarithm of its share among the certain
             losses over that among what is sound.
         belief: (rows, columns) float32, for every cell of the picture whether that is believed.
+        telling: (FINE**3,) float32, for each colour whether it is mostly that of losses.
         ground: (3, 1, 1) float32, the mean colour of what is sound.
     """
 
     ratios: Tensor
     belief: Tensor
+    telling: Tensor
     ground: Tensor
 
     @classmethod
@@ -132,11 +139,13 @@ class Evidence:
         # Whatever lies in such a cell is believed wholly, and less and less beyond those around it.
         belief = F.max_pool2d(enough.float()[None], 3, stride=1, padding=1)[0]
         ratios = (_shares(lost / 255).log() - _shares(sound / 255).log()).clamp(-6, 6)
-        return cls(ratios, belief, _mean_colour(sound))
+        telling = (lost >= 255 * FEWEST) & (lost >= TELLING * (lost + sound))
+        return cls(ratios, belief, telling.float(), _mean_colour(sound))
 
     def to(self, device: torch.device) -> "Evidence":
         """On another device."""
-        return Evidence(self.ratios.to(device), self.belief.to(device), self.ground.to(device))
+        parts = (self.ratios, self.belief, self.telling, self.ground)
+        return Evidence(*(part.to(device) for part in parts))
 
     def belief_in(self, part: Part, rows: int, columns: int) -> Tensor:
         """How far it is believed at each pixel (rows, columns) of a part, in [0, 1]."""
@@ -188,7 +197,8 @@ def weigh_colours(x: Tensor, logits: Tensor, evidence: Evidence, part: Part) -> 
 
     A pixel of a colour that is common among certain losses and rare elsewhere is likelier to be
     lost, and the other way round: the logarithm of the ratio of the two shares of its colour is
-    added to its logit, where that is believed.
+    added to its logit, where that is believed. Elsewhere its logit is lowered, unless its colour is
+    a telling one.
 
     Args:
         x: (3, H, W), RGB in [0, 1].
@@ -200,7 +210,9 @@ def weigh_colours(x: Tensor, logits: Tensor, evidence: Evidence, part: Part) -> 
         (1, H, W) in float32.
     """
     belief = evidence.belief_in(part, *logits.shape[1:])
-    return logits.float() + belief * evidence.ratios[_colours(x)] - (1 - belief) * CAUTION
+    colours = _colours(x)
+    doubt = 1 - torch.maximum(belief, evidence.telling[colours])
+    return logits.float() + belief * evidence.ratios[colours] - doubt * CAUTION
 
 
 def _colours(picture: Tensor) -> Tensor:

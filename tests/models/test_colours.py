@@ -166,3 +166,40 @@ class SeesHalf(torch.nn.Module):
         rows, columns = (min(a, b) for a, b in zip(seen.shape[-2:], (64, 64), strict=True))
         seen[..., :rows, :columns] = logits[:, :rows, :columns]
         return seen
+
+
+def scan_with_few_losses(sound=0, certain=120):
+    """A large picture with white losses in less than 1 % of it, of which so many pixels are certain
+    and 30 doubtful, far away; and with so many sound pixels of that white."""
+    x = torch.full((3, 600, 600), 0.3)
+    logits = torch.full((1, 600, 600), -3.0)
+    for row, number, logit in ((10, certain, 5.0), (500, 30, 1.0), (300, sound, -3.0)):
+        x[:, row, :number] = 1
+        logits[:, row, :number] = logit
+    return x, logits
+
+
+def found_few(x, logits):
+    part = Part.whole(600, 600)
+    evidence = Evidence.of(count_colours(x, torch.sigmoid(logits[0]), part), part.picture)
+    assert not evidence.belief.any()
+    return weigh_colours(x, logits, evidence, part)[0] > 0
+
+
+def test_a_colour_that_is_mostly_lost_needs_no_caution_wherever_it_lies():
+    found = found_few(*scan_with_few_losses())
+    assert found.sum() == 150
+    assert found[500, :30].all()
+
+
+@pytest.mark.parametrize(("sound", "certain"), [(500, 120), (0, 90)])
+def test_a_colour_of_sound_paint_or_of_few_pixels_does(sound, certain):
+    found = found_few(*scan_with_few_losses(sound, certain))
+    assert found.sum() == certain
+    assert not found[500].any()
+
+
+def test_doubtful_pixels_of_another_colour_need_caution_all_the_same():
+    x, logits = scan_with_few_losses()
+    x[:, 500, :30] = 0.9
+    assert not found_few(x, logits)[500].any()
