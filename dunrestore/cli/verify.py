@@ -41,5 +41,5 @@ def verify(
             shown = console.one_line(f"{checked.path}: {checked.verdict}: {checked.explanation}")
             console.say(f"error: {shown}")
     if not quiet:
-        console.say(f"{good} checks passed, {bad} failed")
+        console.say(f"{good} {'check' if good == 1 else 'checks'} passed, {bad} failed")
     raise typer.Exit(ExitCode.OUTPUT_CHECK if bad else ExitCode.OK)

@@ -25,7 +25,8 @@ def devices() -> Iterator[Finding]:
     import torch
 
     facts["threads"] = threads = torch.get_num_threads()
-    value = f"{name}, {cores} cores, {threads} threads used; {' '.join(useful) or 'units unknown'}"
+    used = f"{threads} {'thread' if threads == 1 else 'threads'} used"
+    value = f"{name}, {cores} cores, {used}; {' '.join(useful) or 'units unknown'}"
     yield Finding("devices", "cpu", value, data=facts)
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         title = torch.cuda.get_device_name(index)
