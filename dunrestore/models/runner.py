@@ -107,7 +107,7 @@ class Runner:
         Returns:
             (B, H, W, 3): what to add to ``tiles``; the sum lies in [0, 1]. From a network with a
             finder (B, H, W, 4): last the probability of damage. How many of the tiles were
-            computed again in float32, and how many left as they are.
+            computed again in float32, and of how many all or a part was left as it is.
 
         Raises:
             OutputCheckError: if the result is not finite, constant or wildly different from the
@@ -173,16 +173,15 @@ class Runner:
     ) -> tuple[torch.Tensor, int, int]:
         x, lost = _split(tiles)
         redone = 0
-        change, fault = self._changed(x, lost, parts, found, self.dtype)
+        change, left, fault = self._changed(x, lost, parts, found, self.dtype)
         if fault and self.dtype != torch.float32:
             # The picture's own line says how many there were.
             log.info("a tile was %s in %s; computed again in float32", fault, name_of(self.dtype))
             redone = len(tiles)
-            change, fault = self._changed(x, lost, parts, found, torch.float32)
+            change, left, fault = self._changed(x, lost, parts, found, torch.float32)
         if fault:
             raise _faulty(fault)
-        left = self.leaves_sound and (change[:, :3] == 0).flatten(1).all(1).sum().item()
-        return change, redone, int(left)
+        return change, redone, left
 
     def _changed(
         self,
@@ -191,28 +190,31 @@ class Runner:
         parts: Sequence[Part] | None,
         found: torch.Tensor | None,
         dtype: torch.dtype,
-    ) -> tuple[torch.Tensor, str]:
-        """The change in a precision, and what is wrong with it."""
+    ) -> tuple[torch.Tensor, int, str]:
+        """The change in a precision, of how many tiles not all was asked, and what is wrong."""
         network: Any = self.network
         # Autocast leaves the additions of pictures in float32, where 8 bits of mantissa would show.
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             limit = WILD if dtype == torch.float32 else DOUBTFUL
             if not facts(network).has_finder:
                 change = _step(x, network(x))
-                return change, fault_of(x, change, limit)
+                return change, 0, fault_of(x, change, limit)
             logits, mask, ground = network.find(x, lost, parts, self.evidence, found)
             damage = torch.sigmoid(logits.float())
             change = torch.cat([torch.zeros_like(x), damage], dim=1)
+            asked = torch.zeros_like(mask, dtype=torch.bool)
             faults = [""]
             for each, rows, columns in self._where(mask):
                 part = x[each, :, rows, columns]
                 own = None if ground is None else ground[each]
                 step = _step(part, network.refine(part, mask[each, :, rows, columns], own))
                 change[each, :3, rows, columns] = step
+                asked[each, :, rows, columns] = True
                 faults.append(fault_of(part, step, limit))
             if not torch.isfinite(damage.sum()):  # asked last: a GPU is waited for
                 faults.append("not finite")
-        return change, max(faults)
+        left = (~asked).flatten(1).any(1).sum().item() if self.leaves_sound else 0
+        return change, int(left), max(faults)
 
     def _where(self, mask: torch.Tensor) -> list[tuple[slice | torch.Tensor, slice, slice]]:
         """Which tiles (B, 1, H, W), and which rows and columns of them, are refined together."""

@@ -42,7 +42,7 @@ class Runners:
     Attributes:
         batch_size: tiles that make up a stack, for those who stack them.
         redone: tiles that were computed again in float32, of the changes handed out so far.
-        left: tiles in which nothing was lost and that were left as they are, of the same.
+        left: tiles of which all or a part was left as it is, nothing being lost there, of the same.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Runners:
         """Let the network know of the picture whose tiles come next.
 
         Args:
-            evidence: what its colours tell; None for a picture of a single tile.
+            evidence: what its colours tell.
             leaves_sound: whether what is not lost stays as it is.
         """
         for runner in self._runners:

@@ -77,7 +77,7 @@ class Computed:
         device: where it was computed, such as ``cpu`` or ``cuda:0,cuda:1``.
         precision: ``float32``, ``bfloat16`` or ``float16``.
         tiles_redone: tiles that low precision spoilt and float32 did again.
-        tiles_left: tiles in which nothing was to be changed, of those that might be left so.
+        tiles_left: tiles of which all or a part was left as it is, without asking the network.
     """
 
     tile: int
@@ -335,18 +335,17 @@ def _changes(
             progress(Advance(done, plan.count, pixels, looked_at))
 
     tell()
-    known = picture.shape[2] == 4
     logits: NDArray[np.float32] | None = None
     evidence: Evidence | None = None
     if looks is not None:
         counts = no_counts(plan)
-        if not known:
+        if picture.shape[2] == 3:
             logits = np.empty((*plan.padded, 1), np.float32)
         for batch in looked(runners, looks, pixels, counts, logits):
             seen += len(batch)
             tell()
         evidence = evidence_of(counts, plan)
-    leaves = runners.looks_first and leaves_sound(preserve, picture[..., :3], logits, known=known)
+    leaves = runners.looks_first and leaves_sound(preserve, picture[..., :3], logits)
     runners.know(evidence, leaves_sound=leaves)
     for batch, changes in changed(runners, plan, pixels, logits):
         yield from zip(batch, changes, strict=True)

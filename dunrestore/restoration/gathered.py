@@ -160,8 +160,7 @@ class Gathering:
     ) -> bool:
         if not runners.looks_first or finished == len(plan.tops):
             return False
-        known = self._scan.lost is not None
-        return leaves_sound(self._preserve, self._scan.rgb, logits, known=known)
+        return leaves_sound(self._preserve, self._scan.rgb, logits)
 
     def _rows_looked_at(self) -> list[dict[str, Any]]:
         return list(self._work.notes(event="looked", page=self._name))

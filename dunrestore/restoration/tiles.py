@@ -27,7 +27,7 @@ def look_plan(runners: Runners, plan: tiling.Plan) -> tiling.Plan | None:
     They take as much memory, so they are larger, and share all that the finder sees: it says the
     same of a pixel whichever tile shows it.
     """
-    if not runners.looks_first or plan.count == 1:
+    if not runners.looks_first:
         return None
     known, itemsize = facts(runners.network), runners.dtype.itemsize
     multiple, shared = size_multiple(runners.network), 2 * known.finder_sees

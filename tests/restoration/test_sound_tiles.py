@@ -129,8 +129,8 @@ def test_of_a_scan_of_which_too_little_tells_all_is_asked(network):
     picture = scan()
     lost = np.ones((240, 330, 1), np.float32)
     lost[:10] = -1
-    assert not leaves_sound("auto", picture, lost, known=False)
-    assert leaves_sound("auto", picture, -lost, known=False)
+    assert not leaves_sound("auto", picture, lost)
+    assert leaves_sound("auto", picture, -lost)
 
 
 @pytest.mark.parametrize("rows", [1, 3])
@@ -173,13 +173,53 @@ def test_of_a_tile_only_what_surrounds_its_losses_is_asked(network, tile, given)
     around = restore_picture(picture, network, chosen, lost=lost)
     # 64 pixels beside a loss, half of what tiles share, to multiples of what halves alike.
     assert sizes == [(120, 136), (480 - 360, 642 - 536)]
-    assert around.proposal.computed.tiles_left == 0
+    assert around.proposal.computed.tiles_left == 1
     whole = restore_picture(picture, network, chosen, lost=lost, complete=True)
     assert sizes[2:] == [(480, 642)]
     assert np.array_equal(around.losses, whole.losses)
     assert np.abs(applied(around)).max() > 0.05
     assert np.allclose(applied(around), applied(whole), atol=1e-5)
     assert not around.proposal.change[200:300].any()
+
+
+class Averages(torch.nn.Module):
+    """Of the filled picture, which takes the noise away."""
+
+    def forward(self, x):
+        averaged = torch.nn.functional.avg_pool2d(x[:, :3], 7, 1, 3, count_include_pad=False)
+        return averaged, averaged
+
+
+def noisy_scan():
+    """Grey with a flat white loss that holds more than a tenth of it."""
+    noise = np.random.default_rng(0).normal(0.4, 0.07, (480, 642, 3))
+    noise[20:220, 20:220] = 1
+    return noise.clip(0, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("tile", [None, 640])
+def test_flat_losses_hide_no_noise(network, tile):
+    """Of what surrounds them alone a patch would be cleaned."""
+    network.hinet = Averages()
+    found = restore_picture(noisy_scan(), network, options(tile=tile, overlap=None))
+    assert not found.preserved
+    assert found.proposal.change[300:].any(axis=2).mean() > 0.9
+
+
+def test_a_scan_is_not_cleaned_by_what_surrounds_its_losses(network):
+    """Its colour alone tells of the larger one, so that the finder's logits hide the noise."""
+
+    class Half(WhiteIsLost):
+        def forward(self, x):
+            logits = super().forward(x).clamp(max=5)
+            logits[..., 40:220, 20:220] = -1
+            return logits
+
+    network.finder, network.hinet = Half(), Averages()
+    found = restore_picture(noisy_scan(), network, options(tile=None, overlap=None))
+    assert found.losses[30:210, 30:210].all()
+    assert found.proposal.computed.tiles_left == 1
+    assert found.preserved
 
 
 def test_with_the_statistics_of_the_whole_picture_all_of_it_is_asked(network):

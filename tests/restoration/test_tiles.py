@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from dunrestore.imaging import tiling
@@ -38,9 +39,11 @@ def test_tiles_that_are_only_looked_at_are_larger_and_share_what_the_finder_sees
     assert small.heights[0] > 256
 
 
-def test_a_picture_of_one_tile_is_not_looked_at_before():
+@pytest.mark.parametrize("tile", [96, None])
+def test_a_picture_of_one_tile_is_looked_at_as_a_whole(tile):
     network = Guided(GuidedConfig(hinet=HINetConfig(width=4, in_channels=7))).eval()
     runners = Runners(network, [torch.device("cpu")])
-    plan = tiling.plan(96, 96, tile=96, overlap=48, multiple=48)
-    assert look_plan(runners, plan) is None
-    assert look_plan(runners, tiling.plan(96, 97, tile=96, overlap=48, multiple=48)) is not None
+    plan = tiling.plan(91, 96, tile=tile, overlap=48 if tile else 0, multiple=48)
+    looks = look_plan(runners, plan)
+    assert looks is not None
+    assert (looks.count, looks.padded) == (1, plan.padded)
