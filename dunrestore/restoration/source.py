@@ -1,7 +1,7 @@
 """Read a file that is to be restored, and settle what its output will be."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -120,7 +120,7 @@ def open_file(
     asked = _asked_format(job.target, file_options)
     folder = job.target.parent
     document = read_in_part(job.source, file_options.max_mpixels, folder)
-    image_format = asked or document.format
+    image_format, in_file = asked or document.format, len(document.pages)
     document = files.fitting(document, image_format)
     make_folder(folder)
     masks, brightest = None, list[float]()
@@ -129,6 +129,8 @@ def open_file(
 
         def read(path: Path) -> Document:
             marks = read_in_part(path, file_options.max_mpixels, folder, any_depth=True)
+            if len(marks.pages) == in_file:  # also of those that are not restored
+                marks = replace(marks, pages=marks.pages[: len(pages)])
             brightest.extend(map(_brightest, marks.pages))
             return marks
 

@@ -10,6 +10,7 @@ import dunrestore
 from dunrestore.checkpoints import formats
 from dunrestore.cli.app import run
 from dunrestore.errors import ExitCode, InputError, UsageError
+from dunrestore.imaging import files
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINet, HINetConfig
 from dunrestore.provenance import record
@@ -173,6 +174,22 @@ def test_a_mask_that_does_not_fit_is_one_line(scan, guided, capsys, mask, messag
     assert code == ExitCode.INPUT
     assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+@pytest.mark.parametrize("marked", [1, 2])
+def test_a_mask_may_have_the_pages_that_are_not_restored(scan, guided, ending, marked):
+    wall = np.array(Image.open(scan / "wall.png"))
+    mask = np.array(Image.open(scan / "masks" / "wall.tif"))
+    tifffile.imwrite(scan / "walls.tif", np.stack([wall, wall]), photometric="rgb")
+    masks = np.stack([mask, 255 - mask])[:marked]
+    tifffile.imwrite(scan / "marks.tif", masks, photometric="minisblack")
+    out = scan / f"out.{ending}"
+    asked = ["--mask", scan / "marks.tif", "-o", out, "-m", guided, "-d", "cpu"]
+    first = [] if ending == "png" else ["--pages", "first"]
+    assert run(["restore", str(scan / "walls.tif"), *map(str, asked), *first]) == ExitCode.OK
+    filled = files.read(out).pages[0].samples
+    assert np.abs(filled.astype(int) - 128).max() <= 1
 
 
 def test_a_mask_that_leaves_nothing_is_refused(scan, guided, capsys):
