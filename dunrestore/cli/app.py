@@ -13,7 +13,6 @@ from dunrestore import __version__
 from dunrestore.cli import bench, compare, console, doctor, models, noise, restore, train, verify
 from dunrestore.cli.interrupts import noting, was_noted
 from dunrestore.errors import ConfigError, ExitCode, FileAccessError, as_ours
-from dunrestore.stamps import now
 
 _BOXES_FROM = {"train": 100}
 """Columns from which on the boxes of a command's help cut no option's name."""
@@ -70,6 +69,9 @@ def _check_epoch() -> None:
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if not epoch:
         os.environ.pop("SOURCE_DATE_EPOCH", None)
+        return
+    from dunrestore.stamps import now
+
     try:
         now()
     except (ValueError, OverflowError, OSError):
