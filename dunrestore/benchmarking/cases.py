@@ -2,7 +2,7 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dunrestore.benchmarking.protocol import Block, Protocol, Treatment, amounts_of
 from dunrestore.benchmarking.reading import read_mask, read_rgb
 from dunrestore.datasets.charts import lay_charts
-from dunrestore.datasets.prints import print_of
+from dunrestore.datasets.prints import Process, print_of
 from dunrestore.degradations.recipes import (
     KINDS,
     RECIPES,
@@ -27,9 +27,8 @@ from dunrestore.errors import InputError, UsageError
 from dunrestore.imaging.files import format_of
 
 Pixels = NDArray[np.uint8]
-Treat = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
 
-TREATMENTS: dict[Treatment, Treat] = {"charts": lay_charts, "prints": print_of}
+TREATMENTS: dict[Treatment, Process] = {"charts": lay_charts, "prints": print_of}
 
 
 @dataclass(frozen=True)

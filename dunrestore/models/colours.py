@@ -23,7 +23,7 @@ CAUTION = math.log(0.99 / 0.01) - math.log(0.9 / 0.1)
 """Elsewhere a logit is lowered by so much that 0.99 becomes 0.9: what is sound stays as it is."""
 TELLING = 0.3
 """Share of a colour's pixels that must be certain to be lost for the rest of that colour to need no
-caution, wherever it lies: few losses have a colour that sound paint has not."""
+caution, wherever it lies. So few losses are enough if no sound paint has their colour."""
 FEWEST = 100
 """Pixels that must be, whatever share that is."""
 COARSE, FINE = 16, 64

@@ -191,7 +191,7 @@ class Runner:
         found: torch.Tensor | None,
         dtype: torch.dtype,
     ) -> tuple[torch.Tensor, int, str]:
-        """The change in a precision, of how many tiles not all was asked, and what is wrong."""
+        """The change in a precision, how many tiles were not refined as a whole, and the fault."""
         network: Any = self.network
         # Autocast leaves the additions of pictures in float32, where 8 bits of mantissa would show.
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
@@ -202,18 +202,18 @@ class Runner:
             logits, mask, ground = network.find(x, lost, parts, self.evidence, found)
             damage = torch.sigmoid(logits.float())
             change = torch.cat([torch.zeros_like(x), damage], dim=1)
-            asked = torch.zeros_like(mask, dtype=torch.bool)
+            refined = torch.zeros_like(mask, dtype=torch.bool)
             faults = [""]
             for each, rows, columns in self._where(mask):
                 part = x[each, :, rows, columns]
                 own = None if ground is None else ground[each]
                 step = _step(part, network.refine(part, mask[each, :, rows, columns], own))
                 change[each, :3, rows, columns] = step
-                asked[each, :, rows, columns] = True
+                refined[each, :, rows, columns] = True
                 faults.append(fault_of(part, step, limit))
             if not torch.isfinite(damage.sum()):  # asked last: a GPU is waited for
                 faults.append("not finite")
-        left = (~asked).flatten(1).any(1).sum().item() if self.leaves_sound else 0
+        left = (~refined).flatten(1).any(1).sum().item() if self.leaves_sound else 0
         return change, int(left), max(faults)
 
     def _where(self, mask: torch.Tensor) -> list[tuple[slice | torch.Tensor, slice, slice]]:
@@ -221,8 +221,8 @@ class Runner:
         everything = slice(None)
         if not self.leaves_sound:
             return [(everything, everything, everything)]
-        # With the statistics of the whole picture what is far away counts, too; a GPU has a fast
-        # rate and slow beginnings: it plans every convolution anew for each size.
+        # With the statistics of the whole picture what is far away counts, too; a GPU would plan
+        # every convolution anew for each size of an area (not measured).
         if len(mask) > 1 or self.window is None or self.device.type != "cpu":
             lost_in = mask.flatten(1).any(1)
             return [(lost_in, everything, everything)] if lost_in.any() else []
