@@ -28,6 +28,7 @@ import torch
 from restoring import restore_file
 from torch import nn
 
+from dunrestore.allocator import sparing_environment
 from dunrestore.checkpoints.load import Model, load
 from dunrestore.models.devices import Precision
 from dunrestore.models.facts import Facts
@@ -161,6 +162,7 @@ def main() -> None:
             command += ["--precision", arguments.precision, "--to", arguments.to]
             found = subprocess.run(
                 [*command, "--megapixels", str(megapixels)],
+                env=sparing_environment(),  # as the command line begins
                 check=True,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -3,6 +3,8 @@
 import os
 import sys
 
+from dunrestore.allocator import begin_again
+
 
 def main() -> None:
     """Run the command line; Ctrl-C ends it with one line from the first moment on."""
@@ -16,6 +18,7 @@ def main() -> None:
             # It stays open to the end, so that a context manager has no place here.
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     try:
+        begin_again(sys.argv[1:])
         from dunrestore.cli.app import run  # takes a while
         from dunrestore.resources import limit_threads
 
