@@ -82,11 +82,8 @@ def test_the_command_line_begins_again():
 
 def test_next_to_nothing_is_imported():
     def loaded(*modules):
-        command = [
-            sys.executable,
-            "-c",
-            f"import {','.join([*modules, 'sys'])}; print(*sys.modules)",
-        ]
+        code = f"import {', '.join(modules)}, sys; print(*sys.modules)"
+        command = [sys.executable, "-c", code]
         return {*subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()}
 
     assert not {"typing", "pathlib", "typer"} & (loaded("dunrestore.allocator") - loaded("os"))
