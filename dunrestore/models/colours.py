@@ -80,7 +80,7 @@ def count_colours(x: Tensor, likely: Tensor, part: Part) -> Tensor:
     """
     rows, columns = part.own
     lost = (likely[rows, columns].float() * 255).round()
-    colours = _colours(x[:, rows, columns]).flatten()
+    colours = _colours(x[:, rows, columns]).flatten().long()
     if x.device.type == "mps":
         lost, colours = lost.cpu(), colours.cpu()
     lost = lost.double()
@@ -217,5 +217,5 @@ def weigh_colours(x: Tensor, logits: Tensor, evidence: Evidence, part: Part) -> 
 
 def _colours(picture: Tensor) -> Tensor:
     """The bin (H, W) of every pixel's colour, of ``FINE**3``."""
-    red, green, blue = (picture.float().clamp(0, 1) * FINE).long().clamp_max(FINE - 1)
+    red, green, blue = (picture.float() * FINE).int().clamp(0, FINE - 1)
     return (red * FINE + green) * FINE + blue
