@@ -74,6 +74,7 @@ MURALS = Protocol(
         challenge("grey", fill="grey"),
         challenge("dark", fill="dark"),
         Block("areas", "white areas", "areas", "white"),
+        Block("soft", "white areas, soft edges", "scanned", "white"),
         Block("undamaged", "undamaged"),
         Block("charts", "undamaged, with charts", treatment="charts"),
         Block("prints", "undamaged prints", treatment="prints"),
@@ -81,8 +82,9 @@ MURALS = Protocol(
     seed=240216188,
 )
 """The project's own benchmark: the challenge's white losses, the paper's Table III on top of them,
-the same losses in colours that no threshold finds, losses with clean outlines, and pictures without
-any damage: as they are, with a digitisation desk's charts on them, and as prints and drawings."""
+the same losses in colours that no threshold finds, losses with clean outlines, sharp ones and such
+as a scanner shows, and pictures without any damage: as they are, with a digitisation desk's charts
+on them, and as prints and drawings."""
 
 PROTOCOLS = {MURALS.name: MURALS}
 

@@ -71,6 +71,17 @@ def noise(
             " given, what is usual for the kind.",
         ),
     ] = None,
+    soft_edges: Annotated[
+        float | None,
+        typer.Option(
+            "--soft-edges",
+            min=0.0,
+            max=10.0,
+            metavar="PIXELS",
+            help="Edges of what covers the paint, as soft as a lens makes them that spreads points"
+            " by so much (standard deviation).",
+        ),
+    ] = None,
     gaussian: Annotated[
         float | None,
         typer.Option(
@@ -133,6 +144,7 @@ def noise(
         damages=damage or [],
         coverages=coverage or [],
         fills=fill or [],
+        soft_edges=soft_edges,
         gaussian=gaussian,
         jpeg=jpeg,
     )
@@ -180,6 +192,7 @@ def choose(
     damages: Sequence[str],
     coverages: Sequence[float],
     fills: Sequence[Fill],
+    soft_edges: float | None,
     gaussian: float | None,
     jpeg: int | None,
 ) -> "Recipe":
@@ -188,7 +201,7 @@ def choose(
     Raises:
         UsageError: if nothing was asked for, or the options do not fit each other.
     """
-    from dunrestore.degradations.recipes import RECIPES, Damage, Recipe, override
+    from dunrestore.degradations.recipes import KINDS, RECIPES, Damage, Recipe, override
 
     if not (recipes or damages) and gaussian is None and jpeg is None:
         raise UsageError(
@@ -203,6 +216,11 @@ def choose(
         else:
             own = _adjusted(own, coverages, fills)
         made = Recipe((*own, *extra))
+        if soft_edges is not None and not any(KINDS[one.kind].fill for one in made.damages):
+            raise UsageError(
+                "--soft-edges, but nothing covers the paint",
+                next_step="give --damage, other than stains and fading",
+            )
         for one in named:
             made = override(
                 made,
@@ -210,11 +228,14 @@ def choose(
                 gaussian_probability=one.gaussian_probability,
                 jpeg=one.jpeg,
                 jpeg_probability=one.jpeg_probability,
+                soft_edges=one.soft_edges if one.soft_edges[1] > 0 else None,
+                soft_edges_probability=one.soft_edges_probability,
             )
         return override(
             made,
             gaussian=None if gaussian is None else (gaussian, gaussian),
             jpeg=None if jpeg is None else (jpeg, jpeg),
+            soft_edges=None if soft_edges is None else (soft_edges, soft_edges),
         )
     except ValueError as error:
         raise UsageError(str(error)) from error

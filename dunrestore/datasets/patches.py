@@ -8,12 +8,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from dunrestore.datasets.charts import lay_charts
 from dunrestore.datasets.colour import clip_tones, vary_colours
 from dunrestore.datasets.painter import paint_mural
 from dunrestore.datasets.pictures import Checked, PictureStore, Sample, cut, flipped
 from dunrestore.datasets.prints import print_of
+from dunrestore.degradations.losses import SOFT_EDGES, draw_softness
 from dunrestore.degradations.pretraining import motion_blur, rain
 from dunrestore.degradations.recipes import RECIPES, Recipe, degrade
 from dunrestore.degradations.seeds import generator_for
@@ -129,12 +131,12 @@ class PatchStream:
         if rng.random() < options.colours:
             target = vary_colours(target, rng, inversion=options.inversion)
         if options.charts and rng.random() < options.charts:
-            target = lay_charts(target, rng)
+            target = softened(lay_charts(target, rng), rng)
         if options.clipped and rng.random() < options.clipped:
             target = clip_tones(target, rng)
         sound = options.sound
         if options.prints and rng.random() < options.prints:
-            target, sound = print_of(target, rng), 1.0
+            target, sound = softened(print_of(target, rng), rng), 1.0
         return damaged_by(np.ascontiguousarray(target), options, rng, sound=sound)
 
     def _cut_patch(self, rng: np.random.Generator) -> tuple[Sample, bool]:
@@ -179,6 +181,14 @@ def enlarged(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[
     part = np.ascontiguousarray(picture[top : top + rows, left : left + columns].transpose(2, 0, 1))
     channels = [Image.fromarray(one).resize((width, height), chosen) for one in part]
     return np.stack([np.asarray(one) for one in channels], axis=-1).clip(0, 1)
+
+
+def softened(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Half of the pictures (H, W, 3) as a lens shows them: soft edges are no sign of a loss."""
+    softness = draw_softness(rng, SOFT_EDGES, 0.5)
+    if softness == 0:
+        return picture
+    return np.asarray(gaussian_filter(picture, (softness, softness, 0)), dtype=np.float32)
 
 
 def damaged_by(

@@ -6,7 +6,7 @@ that is above 0 on the share ``coverage`` of the pixels.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import gaussian_filter, uniform_filter
 from skimage.draw import polygon
 
 from dunrestore.degradations.fields import Field, fractal_noise
@@ -127,3 +127,35 @@ def _soft(mask: NDArray[np.bool_], floor: float = 0.35) -> Field:
     """The mask with its border pixels partly transparent, but never below ``floor``."""
     blurred = uniform_filter(mask.astype(np.float32), 3, mode="nearest")
     return np.where(mask, blurred.clip(floor, 1), 0).astype(np.float32)
+
+
+SOFTEST = 10.0
+"""Pixels; a lens that spreads points further shows no picture."""
+SOFT_EDGES = (0.35, 2.0)
+"""What scans have, in pixels."""
+FAINTEST = 0.1
+"""Where a softened loss covers less than this the paint counts as sound, and stays."""
+
+
+def draw_softness(
+    rng: np.random.Generator, between: tuple[float, float], probability: float
+) -> float:
+    """The standard deviation in pixels of a picture's edges, drawn evenly on a logarithmic scale.
+
+    Args:
+        rng: source of randomness.
+        between: the least and the most; both 0 for edges as they were drawn.
+        probability: of others than these.
+    """
+    if between[1] == 0 or rng.random() >= probability:
+        return 0.0
+    least, most = (max(end, 1e-3) for end in between)
+    return float(np.exp(rng.uniform(np.log(least), np.log(most))))
+
+
+def soften(amount: Field, softness: float) -> Field:
+    """How much (H, W) a loss covers, seen by a lens that spreads points by so many pixels."""
+    if softness == 0:
+        return amount
+    spread = gaussian_filter(amount, softness, mode="nearest")
+    return np.where(spread < FAINTEST, np.float32(0), spread)

@@ -8,5 +8,7 @@ KindName = Literal[
 """Kinds of damage."""
 Fill = Literal["white", "plaster", "grey", "dark", "coloured", "flat"]
 """What shows in a loss."""
-RecipeName = Literal["challenge", "paper-low", "paper-extreme", "mural", "losses", "robust"]
+RecipeName = Literal[
+    "challenge", "paper-low", "paper-extreme", "mural", "losses", "scanned", "robust"
+]
 """Recipes, which people repeat."""

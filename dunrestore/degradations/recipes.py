@@ -80,6 +80,11 @@ class Recipe:
 
     damages: tuple[Damage, ...] = ()
     """Applied one after another."""
+    soft_edges: Range = (0.0, 0.0)
+    """How far a lens spreads what covers the paint: a standard deviation in pixels, drawn evenly on
+    a logarithmic scale; 0 for edges as they were drawn."""
+    soft_edges_probability: float = 1.0
+    """How often pictures have such edges."""
     gaussian: Range = (0.0, 0.0)
     """Standard deviation on the scale 0 to 255, drawn evenly."""
     gaussian_probability: float = 1.0
@@ -93,6 +98,11 @@ class Recipe:
         low, high = self.gaussian
         if not 0 <= low <= high <= 255:
             raise ValueError(f"gaussian must lie between 0 and 255, not {low:g} to {high:g}")
+        if not 0 <= self.soft_edges[0] <= self.soft_edges[1] <= losses.SOFTEST:
+            raise ValueError(
+                f"soft edges must lie between 0 and {losses.SOFTEST:g} pixels,"
+                f" not {self.soft_edges[0]:g} to {self.soft_edges[1]:g}"
+            )
         if self.jpeg is not None and not 1 <= self.jpeg[0] <= self.jpeg[1] <= 100:
             raise ValueError(f"jpeg quality must lie between 1 and 100, not {self.jpeg}")
 
@@ -133,17 +143,20 @@ RECIPES: dict[str, Recipe] = {
             Damage("cracks", (0.005, 0.04), ("dark", "plaster", "white"), probability=0.1),
             Damage(
                 "areas",
-                (0.01, 0.25),
+                (0.004, 0.25),
                 (*_WHITE_AND_OTHERS, "white", "flat", "flat"),
                 probability=0.5,
             ),
             Damage("scratches", (0.002, 0.02), _WHITE_AND_OTHERS, probability=0.4),
         ),
+        soft_edges=losses.SOFT_EDGES,
+        soft_edges_probability=0.5,
         gaussian=(0, 20),
         gaussian_probability=0.2,
         jpeg=(25, 95),
         jpeg_probability=0.2,
     ),
+    "scanned": Recipe((Damage("areas"),), soft_edges=(0.5, 1.5)),
     "robust": Recipe(
         (
             Damage("stains", (0.05, 0.30), probability=0.10),
@@ -159,8 +172,8 @@ RECIPES: dict[str, Recipe] = {
 }
 """``challenge``: the challenge's losses. ``paper-low``, ``paper-extreme``: the noise of the paper's
 Table III. ``mural``: what murals suffer. ``losses``: what training needs to learn to find losses of
-any colour, but nothing that still shows the paint. ``robust``: what training needs to learn all of
-it."""
+any colour, but nothing that still shows the paint. ``scanned``: places with clean outlines, their
+edges as soft as in scans. ``robust``: what training needs to learn all of it."""
 
 
 def override(
@@ -172,6 +185,8 @@ def override(
     gaussian_probability: float = 1.0,
     jpeg: tuple[int, int] | None = None,
     jpeg_probability: float = 1.0,
+    soft_edges: Range | None = None,
+    soft_edges_probability: float = 1.0,
 ) -> Recipe:
     """The recipe with what is given instead of its own; None stands for its own.
 
@@ -183,6 +198,8 @@ def override(
         gaussian_probability: of this noise.
         jpeg: as in ``Recipe``.
         jpeg_probability: of this JPEG.
+        soft_edges: as in ``Recipe``.
+        soft_edges_probability: of these edges.
 
     Raises:
         ValueError: if values contradict each other.
@@ -200,6 +217,9 @@ def override(
         made = replace(made, gaussian=gaussian, gaussian_probability=gaussian_probability)
     if jpeg is not None:
         made = replace(made, jpeg=jpeg, jpeg_probability=jpeg_probability)
+    if soft_edges is not None:
+        probability = soft_edges_probability
+        made = replace(made, soft_edges=soft_edges, soft_edges_probability=probability)
     return made
 
 
@@ -214,11 +234,12 @@ def degrade(picture: NDArray[np.float32], recipe: Recipe, rng: np.random.Generat
         recipe: what to do.
         rng: source of randomness.
     """
-    *damage_rngs, noise_rng, jpeg_rng = rng.spawn(len(recipe.damages) + 2)
+    *damage_rngs, noise_rng, jpeg_rng, edge_rng = rng.spawn(len(recipe.damages) + 3)
+    softness = losses.draw_softness(edge_rng, recipe.soft_edges, recipe.soft_edges_probability)
     mask = np.zeros(picture.shape[:2], dtype=bool)
     for damage, own in zip(recipe.damages, damage_rngs, strict=True):
         if own.random() < damage.probability:
-            picture, touched = _damaged(picture, damage, own)
+            picture, touched = _damaged(picture, damage, softness, own)
             mask |= touched
     if recipe.gaussian[1] > 0 and noise_rng.random() < recipe.gaussian_probability:
         picture = add_gaussian(picture, noise_rng.uniform(*recipe.gaussian), noise_rng)
@@ -229,7 +250,7 @@ def degrade(picture: NDArray[np.float32], recipe: Recipe, rng: np.random.Generat
 
 
 def _damaged(
-    picture: NDArray[np.float32], damage: Damage, rng: np.random.Generator
+    picture: NDArray[np.float32], damage: Damage, softness: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     kind = KINDS[damage.kind]
     shape_rng, paint_rng = rng.spawn(2)
@@ -240,6 +261,7 @@ def _damaged(
         return kind.effect(picture, amount, paint_rng), amount > 0
     fill = damage.fills[rng.integers(len(damage.fills))] if damage.fills else kind.fill
     assert fill is not None
+    amount = losses.soften(amount, softness)
     return fill_losses(picture, amount, fill, paint_rng), amount > 0
 
 

@@ -40,6 +40,7 @@ def test_what_the_protocol_holds():
         ("grey", "challenge", "grey", "none"),
         ("dark", "challenge", "dark", "none"),
         ("areas", "areas", "white", "none"),
+        ("soft", "scanned", "white", "none"),
         ("undamaged", None, None, "none"),
         ("charts", None, None, "none"),
         ("prints", None, None, "none"),
@@ -63,6 +64,10 @@ def test_the_same_pixels_are_lost_in_every_block_of_one_damage(source):
         if name == "areas":
             assert 0.05 <= case.mask.mean() <= 0.16
             assert not np.array_equal(case.mask, mask)
+            continue
+        if name == "soft":
+            assert case.mask[cases["areas"].mask].mean() > 0.8
+            assert case.mask.sum() > cases["areas"].mask.sum()
             continue
         assert np.array_equal(case.mask, mask)
         assert np.array_equal(case.truth, cases["white"].truth)

@@ -84,6 +84,21 @@ def test_gaussian_noise_is_scaled_to_sixteen_bits(tmp_path):
     assert len(np.unique(result)) > 5000
 
 
+def test_edges_are_as_soft_as_asked_for(tmp_path):
+    source, mask = tmp_path / "grey.png", tmp_path / "mask.png"
+    Image.fromarray(np.full((128, 128, 3), 128, np.uint8)).save(source)
+    between = []
+    for name, edges in (("sharp", []), ("soft", ["--soft-edges", 2])):
+        out = tmp_path / f"{name}.png"
+        options = ["--damage", "random-walk", *edges, "--mask-output", mask, "--overwrite"]
+        assert noise(source, "-o", out, *options) == 0
+        found = pixels(out)[..., 0]
+        assert ((found > 128) == (pixels(mask) > 0)).all()
+        between.append(((found > 128) & (found < 255)).sum())
+    assert between[0] == 0
+    assert between[1] > 1000
+
+
 def test_grey_gets_noise_of_full_strength(tmp_path):
     source, out = tmp_path / "grey.png", tmp_path / "noisy.png"
     Image.fromarray(np.full((128, 128), 128, np.uint8)).save(source)
@@ -141,6 +156,7 @@ def test_every_page_of_a_tiff_gets_its_own(tmp_path):
         ([], "nothing to add"),
         (["--damage", "flakes", "--coverage", 1, "--coverage", 2], "2 times for 1 kinds"),
         (["--gaussian", 3, "--coverage", 2], "1 times for 0 kinds"),
+        (["--damage", "stains", "--soft-edges", 2], "nothing covers the paint"),
         (["--damage", "stains", "--fill", "white"], "takes no fill"),
     ],
 )

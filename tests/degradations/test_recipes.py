@@ -127,6 +127,8 @@ def test_jpeg_loses_more_at_a_lower_quality():
         lambda: Damage("flakes", fills=("pink",)),
         lambda: Recipe(gaussian=(-1, 3)),
         lambda: Recipe(jpeg=(0, 30)),
+        lambda: Recipe(soft_edges=(2, 1)),
+        lambda: Recipe(soft_edges=(0, 11)),
     ],
 )
 def test_what_makes_no_sense_is_refused(wrong):
@@ -137,3 +139,34 @@ def test_what_makes_no_sense_is_refused(wrong):
 def test_a_coverage_that_makes_no_sense_is_told_in_percent():
     with pytest.raises(ValueError, match=r"between 0 and 100 %, .*: here 50 and 10$"):
         Damage("flakes", (0.5, 0.1))
+
+
+@pytest.mark.parametrize("kind", COVERING)
+def test_soft_edges_cover_less_and_less_outwards_and_the_rest_stays(kind):
+    clean = picture()
+    sharp = run(clean, one(kind, 0.1, "white"))
+    soft = run(clean, Recipe((Damage(kind, (0.1, 0.1), ("white",)),), soft_edges=(1.5, 1.5)))
+    assert np.array_equal(soft.picture[~soft.mask], clean[~soft.mask])
+    covered = ((soft.picture - clean) / (1 - clean)).mean(axis=2)
+    assert covered[soft.mask].min() == pytest.approx(0.1, abs=0.02)
+    assert ((covered > 0.2) & (covered < 0.8)).sum() > 100
+    beside = ~sharp.mask & (covered > 0)
+    assert beside.any()
+    assert covered[sharp.mask].mean() > covered[beside].mean() > 0.1
+
+
+def test_how_soft_edges_are_and_how_often():
+    clean = np.full((200, 200, 3), 0.5, np.float32)
+
+    def widths(**edges):
+        recipe = Recipe((Damage("areas", (0.1, 0.1), ("white",)),), **edges)
+        made = [run(clean, recipe, seed).picture for seed in range(24)]
+        return [((p > 0.55) & (p < 0.95)).mean() for p in made]
+
+    sharp, narrow, wide = widths(), widths(soft_edges=(0.5, 0.5)), widths(soft_edges=(3, 3))
+    assert np.mean(sharp) < np.mean(narrow) < np.mean(wide) / 2
+    assert all(a < b for a, b in zip(narrow, widths(soft_edges=(0.6, 2.5)), strict=True))
+    sometimes = widths(soft_edges=(3, 3), soft_edges_probability=0.5)
+    same = sum(a == b for a, b in zip(sometimes, wide, strict=True))
+    assert 4 < same < 20
+    assert sum(a == b for a, b in zip(sometimes, sharp, strict=True)) == 24 - same
