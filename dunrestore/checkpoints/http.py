@@ -63,7 +63,7 @@ def open_url(
         "Accept-Encoding": "identity",
         **headers,
     }
-    for _ in range(REDIRECTS):
+    for _ in range(REDIRECTS + 1):
         try:
             response = session.get(
                 url,

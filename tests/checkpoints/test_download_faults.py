@@ -151,6 +151,14 @@ def test_a_redirect_is_followed(shop, site, page, assert_whole):
     assert_whole(shop.pull())
 
 
+def test_eight_redirects_are_followed(shop, site, page, assert_whole):
+    for number in range(8):
+        goal = "/m.safetensors" if number == 7 else f"/moved-{number + 1}"
+        site.pages[f"/moved-{number}"] = Page(statuses=(302,), headers={"Location": goal})
+    shop.offer(urls=[f"{site.url}/moved-0"])
+    assert_whole(shop.pull())
+
+
 def test_a_circle_of_redirects_is_left(shop, site, assert_refused):
     site.pages["/moved"] = Page(statuses=(302,), headers={"Location": "/moved"})
     shop.offer(urls=[f"{site.url}/moved"])
