@@ -172,7 +172,7 @@ Compression = Annotated[
     Literal["none", "lzw", "deflate", "packbits", "zstd"] | None,
     typer.Option(
         "--compression",
-        help="Of TIFF outputs; as the input if not given.",
+        help="Of TIFF outputs, others fail with it; as the input if not given.",
         rich_help_panel=FILES,
     ),
 ]

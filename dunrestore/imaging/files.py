@@ -210,6 +210,19 @@ def fitting(document: Document, kind: Format) -> Document:
     return replace(document, pages=(replace(first, bound=(*first.bound, FURTHER_PAGES)),))
 
 
+def check_compression(kind: Format, compression: str | None) -> None:
+    """Refuse a choice of compression that a file of that kind does not have.
+
+    Raises:
+        UsageError: if one is given, and it is no TIFF.
+    """
+    if compression is not None and kind != "tiff":
+        raise UsageError(
+            f"{kind} has no choice of compression",
+            next_step="drop --compression, or write a TIFF (--format tiff)",
+        )
+
+
 def write(
     document: Document,
     path: Path | str,
@@ -243,8 +256,7 @@ def write(
     in_part = any(page.stays_on_disk for page in document.pages)
     first = document.pages[0]
     check_sides(kind, *first.samples.shape[:2])
-    if compression is not None and kind != "tiff":
-        raise UsageError(f"{kind} has no choice of compression", next_step="drop --compression")
+    check_compression(kind, compression)
     lost: list[str] = []
     notes = _recompressed(document, kind)
 

@@ -113,7 +113,7 @@ def open_file(
         outdated: what lies beside that and goes with it.
 
     Raises:
-        UsageError: if the output's name contradicts its format.
+        UsageError: if the output's name contradicts its format, or its format the compression.
         InputError: if source or mask cannot be read, or were changed since they were hashed.
         FileAccessError: if the folder cannot be made, or there is no room in it.
     """
@@ -121,6 +121,7 @@ def open_file(
     folder = job.target.parent
     document = read_in_part(job.source, file_options.max_mpixels, folder)
     image_format, in_file = asked or document.format, len(document.pages)
+    files.check_compression(image_format, file_options.compression)
     document = files.fitting(document, image_format)
     make_folder(folder)
     masks, brightest = None, list[float]()

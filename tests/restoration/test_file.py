@@ -207,6 +207,18 @@ def test_the_name_of_the_output_chooses_its_format(tmp_path):
         )
 
 
+def test_a_compression_that_the_format_does_not_have_is_refused_before_it_is_computed(tmp_path):
+    def compute(_):
+        pytest.fail("computed")
+
+    picture, _ = damaged("rgb", np.uint8)
+    Image.fromarray(picture.samples).save(tmp_path / "in.png")
+    job, lzw = Job(tmp_path / "in.png", tmp_path / "out.png"), FileOptions(compression="lzw")
+    with pytest.raises(UsageError, match="png has no choice of compression"):
+        restore_file(job, toy_model(compute), OPTIONS, lzw)
+    assert not job.target.exists()
+
+
 def test_an_existing_output_is_not_touched_unless_asked(tmp_path):
     picture, _ = damaged("rgb", np.uint8)
     Image.fromarray(picture.samples).save(tmp_path / "in.png")
