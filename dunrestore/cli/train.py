@@ -30,7 +30,11 @@ def _train(
     log_file: Path | None,
     **given: Any,
 ) -> None:
-    """Train a model on your own pictures; several GPUs or machines: the same under torchrun."""
+    """Train a model on your own pictures; several GPUs or machines: the same under torchrun.
+
+    In brackets: what holds where stage and preset say nothing else; --print-config shows the values
+    of a stage.
+    """
     console.set_up(quiet=quiet, verbose=verbose, log_file=log_file)
     in_file = {} if config_file is None else read_toml(config_file)
     options = {name: value for name, value in given.items() if value is not None}
