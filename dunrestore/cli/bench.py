@@ -97,7 +97,7 @@ def bench(
             min=0,
             metavar="N|0",
             callback=least_tile,
-            help="Side of a tile in pixels.",
+            help="Side of a tile in pixels; 0 for the whole picture at once.",
         ),
     ] = TILE,
     device: Annotated[

@@ -61,7 +61,7 @@ TileOverlap = Annotated[
         "--tile-overlap",
         min=0,
         metavar="N",
-        help="Pixels that tiles share.",
+        help="Pixels that tiles share; the model's own number if not given.",
         rich_help_panel=COMPUTING,
     ),
 ]
