@@ -47,7 +47,8 @@ def noise(
         typer.Option(
             "--recipe",
             help="What people repeat: the challenge's losses; the paper's noise, low (Gaussian 8)"
-            " and extreme (Gaussian 16); what murals suffer; what training uses.",
+            " and extreme (Gaussian 16); what murals suffer; areas with the soft edges of a scan;"
+            " what training uses.",
         ),
     ] = None,
     damage: Annotated[
