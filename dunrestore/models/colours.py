@@ -5,7 +5,7 @@ counted before any of it is judged, part by part, so that it does not matter how
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -122,12 +122,19 @@ class Evidence:
         belief: (rows, columns) float32, for every cell of the picture whether that is believed.
         telling: (FINE**3,) float32, for each colour whether it is mostly that of losses.
         ground: (3, 1, 1) float32, the mean colour of what is sound.
+        rims: whether losses shine into the pixels around them; see ``rims.py``.
     """
 
     ratios: Tensor
     belief: Tensor
     telling: Tensor
     ground: Tensor
+    rims: bool = False
+
+    @property
+    def adds(self) -> bool:
+        """Whether a logit below zero may be raised above it."""
+        return bool(self.belief.any())
 
     @classmethod
     def of(cls, counts: Tensor, picture: tuple[int, int]) -> Self:
@@ -144,8 +151,8 @@ class Evidence:
 
     def to(self, device: torch.device) -> "Evidence":
         """On another device."""
-        parts = (self.ratios, self.belief, self.telling, self.ground)
-        return Evidence(*(part.to(device) for part in parts))
+        parts = ("ratios", "belief", "telling", "ground")
+        return replace(self, **{part: getattr(self, part).to(device) for part in parts})
 
     def belief_in(self, part: Part, rows: int, columns: int) -> Tensor:
         """How far it is believed at each pixel (rows, columns) of a part, in [0, 1]."""

@@ -5,7 +5,7 @@ fill (push-pull: S. Gortler et al., "The Lumigraph", 1996, section 3.4) instead 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from dunrestore.models.colours import Evidence, Part, count_colours, weigh_colou
 from dunrestore.models.convolution import Conv
 from dunrestore.models.facts import Facts
 from dunrestore.models.hinet import Block, HINet, HINetConfig, UpBlock
+from dunrestore.models.rims import count_rims, has_rims, with_rims
 
 
 @dataclass(frozen=True)
@@ -179,12 +180,17 @@ class Guided(nn.Module):
     def _own(
         self, x: Tensor, logits: Tensor, lost: Tensor | None, parts: Sequence[Part]
     ) -> list[Evidence]:
-        """What the colours of each picture tell of itself."""
+        """What each picture tells of itself."""
         likely = torch.sigmoid(logits.float()) if lost is None else lost
-        return [
-            Evidence.of(count_colours(one, own[0], part), part.picture).to(x.device)
-            for one, own, part in zip(x, likely, parts, strict=True)
-        ]
+        each: list[Evidence] = []
+        for one, logit, own, part in zip(x, logits, likely, parts, strict=True):
+            evidence = Evidence.of(count_colours(one, own[0], part), part.picture).to(x.device)
+            if lost is None:
+                found = weigh_colours(one, logit, evidence, part)[0] > 0
+                sums = count_rims(one[:, *part.own], found[part.own])
+                evidence = replace(evidence, rims=has_rims(sums))
+            each.append(evidence)
+        return each
 
     def find(
         self,
@@ -200,15 +206,15 @@ class Guided(nn.Module):
             x: the scan.
             lost: (B, 1, H, W) in [0, 1], a mask to use instead of the one that is found.
             parts: in eval mode what each of ``x`` shows; None for pictures without padding.
-            evidence: what the colours of the whole picture tell; None for pictures as a whole.
+            evidence: what the whole picture tells; None for pictures as a whole.
             found: (B, 1, H, W), the finder's logits, from ``look``; None to ask it.
 
         Returns:
-            The logits (B, 1, H, W), the mask (B, 1, H, W) and the colours (B, 3, 1, 1), None for
-            those of ``x`` itself.
+            The logits (B, 1, H, W), the mask (B, 1, H, W), with rims where edges are soft, and the
+            colours (B, 3, 1, 1), None for those of ``x`` itself.
         """
         logits: Tensor = self.finder(x) if found is None else found
-        ground = None
+        ground, rims = None, [False] * len(x)
         # Training asks the finder itself; work is counted on the meta device, which has no colours.
         if not self.training and not x.is_meta:
             parts = parts or [Part.whole(*x.shape[-2:])] * len(x)
@@ -216,7 +222,13 @@ class Guided(nn.Module):
             ground = torch.stack([one.ground for one in each])
             if lost is None:
                 logits = torch.stack(list(map(weigh_colours, x, logits, each, parts)))
-        return logits, (logits > 0).to(x.dtype) if lost is None else lost, ground
+                rims = [one.rims for one in each]
+        if lost is None:
+            inside = (logits > 0).to(x.dtype)
+            lost = torch.stack(
+                [with_rims(one) if soft else one for one, soft in zip(inside, rims, strict=True)]
+            )
+        return logits, lost, ground
 
     def refine(
         self, x: Tensor, mask: Tensor, ground: Tensor | None

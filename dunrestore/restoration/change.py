@@ -344,7 +344,7 @@ def _changes(
         for batch in looked(runners, looks, pixels, counts, logits):
             seen += len(batch)
             tell()
-        evidence = evidence_of(counts, plan)
+        evidence = evidence_of(counts, plan, picture[..., :3], logits)
     leaves = runners.looks_first and leaves_sound(preserve, picture[..., :3], logits)
     runners.know(evidence, leaves_sound=leaves)
     for batch, changes in changed(runners, plan, pixels, logits):

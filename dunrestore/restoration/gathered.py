@@ -111,7 +111,7 @@ class Gathering:
         evidence: Evidence | None = None
         if looks is not None and finished < len(plan.tops):
             counts, logits = self._look(runners, looks, tell)
-            evidence = evidence_of(counts, plan)
+            evidence = evidence_of(counts, plan, self._scan.rgb, logits)
         window = _Window(self._scan, plan, self._work.array)
         runners.know(evidence, leaves_sound=self._leaves_sound(runners, plan, finished, logits))
         for batch, changes in changed(runners, plan, window.tile, logits, finished):

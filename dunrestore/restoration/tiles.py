@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import groupby, islice
 
 import numpy as np
@@ -9,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from dunrestore.imaging import tiling
-from dunrestore.imaging.rows import Rows, WritableRows
+from dunrestore.imaging.rows import Rows, WritableRows, bands
 from dunrestore.models.allocation import hand_back_memory
-from dunrestore.models.colours import Evidence, Part, number_of_counts
+from dunrestore.models.colours import Evidence, Part, number_of_counts, weigh_colours
 from dunrestore.models.facts import facts
+from dunrestore.models.rims import LENGTH, NUMBERS, count_rims, has_rims
 from dunrestore.models.runner import size_multiple
 from dunrestore.models.several_devices import Runners, Stack
 
@@ -88,9 +90,31 @@ def _put(
     part[:, tile.left + columns.start : tile.left + columns.stop] = found[rows, columns]
 
 
-def evidence_of(counts: NDArray[np.float64], plan: tiling.Plan) -> Evidence:
-    """What the colours of a picture tell, once all its tiles were ``looked`` at."""
-    return Evidence.of(torch.from_numpy(counts), (plan.height, plan.width))
+def evidence_of(
+    counts: NDArray[np.float64], plan: tiling.Plan, picture: Rows, logits: Rows | None
+) -> Evidence:
+    """What a picture tells, once all its tiles were ``looked`` at.
+
+    Args:
+        counts: from ``looked``.
+        plan: the tiles.
+        picture: (H, W, 3), RGB in [0, 1].
+        logits: from ``looked``; None if a mask says what is lost.
+    """
+    evidence = Evidence.of(torch.from_numpy(counts), (plan.height, plan.width))
+    if logits is None:
+        return evidence
+    sums = torch.zeros(NUMBERS, dtype=torch.float64)
+    for rows in bands(plan.height, plan.width):
+        some = slice(rows.start, min(rows.stop + LENGTH - 1, plan.height))
+        found = torch.from_numpy(logits[some][:, : plan.width, 0])[None]
+        if not evidence.adds and found.max() <= 0:
+            continue
+        x = torch.from_numpy(picture[some]).permute(2, 0, 1)
+        part = replace(Part.whole(plan.height, plan.width), top=rows.start)
+        lost = weigh_colours(x, found, evidence, part)[0] > 0
+        sums += count_rims(x, lost, rows.stop - rows.start)
+    return replace(evidence, rims=has_rims(sums))
 
 
 def changed(

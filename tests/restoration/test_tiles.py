@@ -1,11 +1,14 @@
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
-from dunrestore.imaging import tiling
+from dunrestore.imaging import rows, tiling
+from dunrestore.models.colours import Part, count_colours
 from dunrestore.models.guided import Guided, GuidedConfig
 from dunrestore.models.hinet import HINetConfig
 from dunrestore.models.several_devices import Runners
-from dunrestore.restoration.tiles import batches, look_plan
+from dunrestore.restoration.tiles import batches, evidence_of, look_plan
 
 
 def test_tiles_computed_together_are_of_one_size_and_one_row():
@@ -47,3 +50,33 @@ def test_a_picture_of_one_tile_is_looked_at_as_a_whole(tile):
     looks = look_plan(runners, plan)
     assert looks is not None
     assert (looks.count, looks.padded) == (1, plan.padded)
+
+
+@pytest.mark.parametrize("at_once", [rows.AT_ONCE, 40 * 150])
+@pytest.mark.parametrize(("softness", "soft"), [(0.0, False), (1.2, True)])
+def test_soft_edges_are_seen_whatever_the_bands(monkeypatch, softness, soft, at_once):
+    monkeypatch.setattr(rows, "AT_ONCE", at_once)
+    lost = np.zeros((200, 150))
+    lost[8:190:16, 60:70] = lost[12:190:16, 60:70] = 1
+    lost[20:30, 10:140] = 1
+    cover = gaussian_filter(lost, softness)[..., None]
+    paint = np.random.default_rng(0).uniform(0.35, 0.45, (200, 150, 3))
+    picture = (paint * (1 - cover) + cover).astype(np.float32)
+    plan = tiling.plan(200, 150, tile=None, overlap=0, multiple=48)
+    logits = np.full((*plan.padded, 1), 9, np.float32)  # the padding's count for nothing
+    logits[:200, :150, 0] = np.where(picture.min(2) > 0.9, 8, -8)
+    x = torch.from_numpy(picture).permute(2, 0, 1)
+    likely = torch.from_numpy(logits[:200, :150, 0]).sigmoid()
+    counts = count_colours(x, likely, Part.whole(200, 150)).numpy()
+    evidence = evidence_of(counts, plan, picture, logits)
+    assert evidence.rims is soft
+    assert not evidence_of(counts, plan, picture, None).rims
+
+
+def test_no_edge_is_soft_where_nothing_is_lost():
+    plan = tiling.plan(96, 96, tile=None, overlap=0, multiple=48)
+    picture = np.random.default_rng(0).random((96, 96, 3), np.float32)
+    likely = torch.full((96, 96), 0.01)
+    x = torch.from_numpy(picture).permute(2, 0, 1)
+    counts = count_colours(x, likely, Part.whole(96, 96)).numpy()
+    assert not evidence_of(counts, plan, picture, np.full((96, 96, 1), -5, np.float32)).rims
