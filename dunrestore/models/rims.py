@@ -13,10 +13,10 @@ INSIDE, OUTSIDE = 3, 7
 """Pixels of a loss and of the paint beside it that make up a profile."""
 LENGTH = INSIDE + OUTSIDE
 """Pixels of a profile."""
-SHOWN = 0.25
+SHOWN = 0.3
 """The first pixel of paint belongs to the rim if it shows more of the loss on average. With sharp
-edges it is 0.03 for white losses, up to 0.2 for plaster on plaster; with edges that are spread by a
-standard deviation of 0.7 pixels 0.3 or more."""
+edges it is 0.03 for white losses, below 0.3 for plaster on plaster; with edges that are spread by a
+standard deviation of 1.5 pixels mostly more than 0.3 (docs/decisions.md)."""
 FEWEST = 30
 """Profiles that a scan must have."""
 
