@@ -30,9 +30,11 @@ def begin_again(arguments: Sequence[str]) -> None:
     """Replace this process, which has done nothing yet, by itself in that environment.
 
     Args:
-        arguments: of the command line; commands that run no network go on as they are.
+        arguments: of the command line; commands that run no network go on as they are, and so does
+            a program with another command line, which only uses this one.
     """
-    if arguments and arguments[0] in _WITH_NETWORKS:
+    is_own = sys.orig_argv[-len(arguments) :] == [*arguments]
+    if is_own and arguments and arguments[0] in _WITH_NETWORKS:
         environment = sparing_environment()
         if environment is not None:
             try:

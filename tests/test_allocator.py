@@ -17,6 +17,7 @@ def started(monkeypatch):
     monkeypatch.setattr(os, "execve", lambda *given: calls.append(given))
     monkeypatch.setattr(os, "confstr", lambda name: OLD)
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    monkeypatch.setattr(sys, "orig_argv", [sys.executable, "bin/dunrestore", "restore"])
     return calls
 
 
@@ -34,6 +35,13 @@ def test_commands_with_networks_begin_again_as_they_began(started, monkeypatch, 
 def test_others_go_on(started, arguments):
     allocator.begin_again(arguments)
     assert not started
+
+
+def test_a_program_that_calls_the_command_line_is_not_begun_again(started):
+    allocator.begin_again(["restore", "mural.png"])
+    assert not started
+    allocator.begin_again(["restore"])
+    assert started
 
 
 def test_what_was_set_stays(started, monkeypatch):
@@ -71,7 +79,7 @@ def test_the_command_line_begins_again():
     script = "import os; print(os.environ['GLIBC_TUNABLES']); print(os.getpid())"
     begin = (
         "import sys; from dunrestore.allocator import begin_again\n"
-        f"sys.orig_argv = [sys.executable, '-c', {script!r}]\n"
+        f"sys.orig_argv = [sys.executable, '-c', {script!r}, 'restore']\n"
         "import os; print(os.getpid(), flush=True); begin_again(['restore'])"
     )
     done = subprocess.run([sys.executable, "-c", begin], capture_output=True, text=True, check=True)
