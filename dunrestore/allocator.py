@@ -33,14 +33,15 @@ def begin_again(arguments: Sequence[str]) -> None:
         arguments: of the command line; commands that run no network go on as they are, and so does
             a program with another command line, which only uses this one.
     """
-    is_own = sys.orig_argv[-len(arguments) :] == [*arguments]
-    if is_own and arguments and arguments[0] in _WITH_NETWORKS:
-        environment = sparing_environment()
-        if environment is not None:
-            try:
-                os.execve(sys.executable, sys.orig_argv, environment)
-            except OSError:
-                return  # it works without
+    is_own = arguments and sys.orig_argv[-len(arguments) :] == [*arguments]
+    if not is_own or arguments[0] not in _WITH_NETWORKS:
+        return
+    environment = sparing_environment()
+    if environment is not None:
+        try:
+            os.execve(sys.executable, sys.orig_argv, environment)
+        except OSError:
+            return  # it works without
 
 
 def _wastes() -> bool:

@@ -32,7 +32,8 @@ def test_commands_with_networks_begin_again_as_they_began(started, monkeypatch, 
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["verify", "restore"], ["doctor"]])
-def test_others_go_on(started, arguments):
+def test_others_go_on(started, monkeypatch, arguments):
+    monkeypatch.setattr(sys, "orig_argv", [sys.executable, "bin/dunrestore", *arguments])
     allocator.begin_again(arguments)
     assert not started
 

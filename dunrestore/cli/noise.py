@@ -10,7 +10,7 @@ import typer
 
 from dunrestore.cli import console
 from dunrestore.cli.options import Quiet, Verbose, above_zero
-from dunrestore.degradations.names import Fill, KindName, RecipeName
+from dunrestore.degradations.names import SOFTEST, Fill, KindName, RecipeName
 from dunrestore.errors import DunrestoreError, ExitCode, UsageError
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 
@@ -77,7 +77,7 @@ def noise(
         typer.Option(
             "--soft-edges",
             min=0.0,
-            max=10.0,
+            max=SOFTEST,
             metavar="PIXELS",
             help="Edges of what covers the paint, as soft as a lens makes them that spreads points"
             " by so much (standard deviation).",

@@ -129,10 +129,8 @@ def _soft(mask: NDArray[np.bool_], floor: float = 0.35) -> Field:
     return np.where(mask, blurred.clip(floor, 1), 0).astype(np.float32)
 
 
-SOFTEST = 10.0
-"""Pixels; a lens that spreads points further shows no picture."""
 SOFT_EDGES = (0.35, 2.0)
-"""What scans have, in pixels."""
+"""What training shows, in pixels."""
 FAINTEST = 0.1
 """Where a softened loss covers less than this the paint counts as sound, and stays."""
 

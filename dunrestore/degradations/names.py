@@ -12,3 +12,5 @@ RecipeName = Literal[
     "challenge", "paper-low", "paper-extreme", "mural", "losses", "scanned", "robust"
 ]
 """Recipes, which people repeat."""
+SOFTEST = 10.0
+"""Pixels by which edges are spread at most; a lens that does more shows no picture."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dunrestore.degradations import ageing, losses
 from dunrestore.degradations.fields import Field
 from dunrestore.degradations.fills import FILLS, fill_losses
-from dunrestore.degradations.names import Fill
+from dunrestore.degradations.names import SOFTEST, Fill
 from dunrestore.degradations.noise import add_gaussian, through_jpeg
 
 Shape = Callable[[int, int, float, np.random.Generator], Field]
@@ -98,9 +98,9 @@ class Recipe:
         low, high = self.gaussian
         if not 0 <= low <= high <= 255:
             raise ValueError(f"gaussian must lie between 0 and 255, not {low:g} to {high:g}")
-        if not 0 <= self.soft_edges[0] <= self.soft_edges[1] <= losses.SOFTEST:
+        if not 0 <= self.soft_edges[0] <= self.soft_edges[1] <= SOFTEST:
             raise ValueError(
-                f"soft edges must lie between 0 and {losses.SOFTEST:g} pixels,"
+                f"soft edges must lie between 0 and {SOFTEST:g} pixels,"
                 f" not {self.soft_edges[0]:g} to {self.soft_edges[1]:g}"
             )
         if self.jpeg is not None and not 1 <= self.jpeg[0] <= self.jpeg[1] <= 100:

@@ -114,7 +114,7 @@ def _sums(bins: Tensor, values: Tensor, number: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the colours of a whole picture tell.
+    """What a whole picture tells: its colours, and the edges of its losses.
 
     Attributes:
         ratios: (FINE**3,) float32, for each colour the logarithm of its share among the certain
@@ -132,7 +132,7 @@ class Evidence:
     rims: bool = False
 
     @property
-    def adds(self) -> bool:
+    def raises_logits(self) -> bool:
         """Whether a logit below zero may be raised above it."""
         return bool(self.belief.any())
 

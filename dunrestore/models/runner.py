@@ -61,7 +61,7 @@ class Runner:
         dtype: what its convolutions compute in; pictures stay float32.
         window: side of the sliding window for instance statistics in pixels, or None for the
             published statistics over the whole input.
-        evidence: what the colours of the whole picture tell a network with a finder, if its tiles
+        evidence: what the whole picture tells a network with a finder, if its tiles
             are parts of one; see ``look`` and ``know``.
         leaves_sound: whether what is not lost stays as it is, so that a network with a finder is
             asked of no more than what surrounds losses.

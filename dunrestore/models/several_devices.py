@@ -105,7 +105,7 @@ class Runners:
         """Let the network know of the picture whose tiles come next.
 
         Args:
-            evidence: what its colours tell.
+            evidence: what it tells.
             leaves_sound: whether what is not lost stays as it is.
         """
         for runner in self._runners:

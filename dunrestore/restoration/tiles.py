@@ -108,7 +108,7 @@ def evidence_of(
     for rows in bands(plan.height, plan.width):
         some = slice(rows.start, min(rows.stop + LENGTH - 1, plan.height))
         found = torch.from_numpy(logits[some][:, : plan.width, 0])[None]
-        if not evidence.adds and found.max() <= 0:
+        if not evidence.raises_logits and found.max() <= 0:
             continue
         x = torch.from_numpy(picture[some]).permute(2, 0, 1)
         part = replace(Part.whole(plan.height, plan.width), top=rows.start)
