@@ -20,7 +20,12 @@ LAYERS = [
     {"errors", "resources", "stamps"},
 ]
 FLOORS = {
-    "imaging": [{"files", "folders", "keeping"}, {"formats"}, {"metadata"}, {"all else"}],
+    "imaging": [
+        {"files", "folders", "keeping", "mask_files"},
+        {"formats"},
+        {"metadata"},
+        {"all else"},
+    ],
     "restoration": [{"batch"}, {"all else"}, {"damage"}],
 }
 NETWORKS = ("arin", "car", "edsr", "guided", "hinet", "normalisation")

@@ -1,6 +1,5 @@
 """``dunrestore noise``: add damage and noise, the same for the same seed."""
 
-from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +15,6 @@ from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
 
 if TYPE_CHECKING:
     from dunrestore.degradations.recipes import Damage, Recipe
-    from dunrestore.restoration.source import Job
 
 T = TypeVar("T")
 
@@ -139,6 +137,7 @@ def noise(
     from dunrestore.degradations.files import degrade_file
     from dunrestore.restoration.batch.existing import refuse_files
     from dunrestore.restoration.batch.jobs import extension_of, plan_jobs
+    from dunrestore.restoration.batch.mask_outputs import with_mask_outputs
 
     wanted = choose(
         recipes=recipe or [],
@@ -152,13 +151,13 @@ def noise(
     jobs = plan_jobs(
         inputs, output, recursive=recursive, suffix=suffix, extension=extension_of(image_format)
     )
-    masks = _mask_paths(jobs, output, mask_output)
-    _refuse_masks_in_place(jobs, masks)
+    if mask_output is not None:
+        jobs = with_mask_outputs(jobs, output, mask_output, of_sources=False)
     if not overwrite:
-        targets = [job.target for job in jobs]
-        refuse_files([*targets, *filter(None, masks)], "use --overwrite to replace")
+        written = [path for job in jobs for path in (job.target, *job.mask_outputs)]
+        refuse_files(written, "use --overwrite to replace")
     codes: list[int] = []
-    for job, mask in zip(jobs, masks, strict=True):
+    for job in jobs:
         said: dict[str, Any] = {"input": str(job.source), "seed": seed}
         try:
             made = degrade_file(
@@ -166,7 +165,7 @@ def noise(
                 job.target,
                 wanted,
                 seed,
-                mask=mask,
+                mask=job.mask_output,
                 image_format=image_format,
                 overwrite=overwrite,
                 max_mpixels=max_image_mpixels,
@@ -268,46 +267,3 @@ def _one_each(values: Sequence[T], count: int, option: str) -> Sequence[T | None
         f"{option} was given {len(values)} times for {count} kinds of damage",
         next_step="give it once, or once for every kind",
     )
-
-
-def _refuse_masks_in_place(jobs: "Sequence[Job]", masks: "Sequence[Path | None]") -> None:
-    """Refuse masks that would replace an input or an output."""
-    from dunrestore.degradations.files import mask_paths
-    from dunrestore.restoration.batch.originals import refuse_replacing
-
-    written = [path for mask in masks if mask is not None for path in mask_paths(mask)]
-    for files, what in (
-        ([job.source for job in jobs], "the mask would replace an input"),
-        ([job.target for job in jobs], "the mask would replace an output"),
-    ):
-        refuse_replacing(files, written, what, "choose another --mask-output")
-
-
-def _mask_paths(jobs: "Sequence[Job]", output: Path, mask_output: Path | None) -> list[Path | None]:
-    from dunrestore.imaging.files import IMAGE_SUFFIXES  # imports numpy
-
-    if mask_output is None:
-        return [None] * len(jobs)
-    if len(jobs) == 1 and mask_output.suffix.lower() in (".png", ".tif", ".tiff"):
-        return [mask_output]
-    if mask_output.suffix.lower() in IMAGE_SUFFIXES and not mask_output.is_dir():
-        raise UsageError(
-            "a mask of this name cannot be written",
-            path=mask_output,
-            next_step="end it in .png or .tif for one picture, name a folder for several",
-        )
-    if mask_output.resolve() == output.resolve():
-        raise UsageError(
-            "masks and pictures would lie in one folder", next_step="choose another --mask-output"
-        )
-    # The tree of the outputs is that of the masks.
-    inside = [j.target.relative_to(output) if output in j.target.parents else Path(j.target.name)
-              for j in jobs]  # fmt: skip
-    paths: list[Path | None] = [mask_output / path.with_suffix(".png") for path in inside]
-    if shared := next((path for path, count in Counter(paths).items() if count > 1), None):
-        raise UsageError(
-            "would be the mask of two pictures, which differ in their format alone",
-            path=shared,
-            next_step="do them one by one",
-        )
-    return paths

@@ -52,6 +52,7 @@ def restore(
     jobs: options.Jobs = None,
     sidecar: options.Sidecar = True,
     change_map: options.ChangeMap = False,
+    mask_output: options.MaskOutput = None,
     premis: options.Premis = False,
     checksums: options.Checksums = False,
     report: options.Report = None,
@@ -85,6 +86,7 @@ def restore(
     )  # fmt: skip
     request = Request(
         inputs, output, how, files, recursive=recursive, suffix=suffix, masks=mask,
+        mask_output=mask_output,
         include=include or (), exclude=exclude or (), existing=_policy(existing, overwrite),
         max_failures=max_failures if keep_going else 1, time_limit=timeout, at_once=jobs,
         checksums=checksums, report=report, log_file=log_file,

@@ -114,6 +114,17 @@ Mask = Annotated[
     ),
 ]
 
+MaskOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "--mask-output",
+        metavar="FILE|FOLDER",
+        help="Write what was taken for lost, white on black, to correct and give back as --mask; a"
+        " folder for several pictures.",
+        rich_help_panel=RECORD,
+    ),
+]
+
 Pages = Annotated[
     Literal["all", "first"],
     typer.Option(

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dunrestore.degradations.pages import degrade_page
 from dunrestore.degradations.recipes import Recipe
 from dunrestore.degradations.seeds import generator_for
 from dunrestore.imaging.files import Written, fitting, format_of, losses_in_words, read, write
-from dunrestore.imaging.picture import Document, Encoding, Format, Picture
+from dunrestore.imaging.mask_files import write_masks
+from dunrestore.imaging.picture import Format
 from dunrestore.storage.atomic import make_folder
 from dunrestore.storage.hashing import sha256_of
 
@@ -87,19 +87,6 @@ def degrade_file(
     pages = tuple(page for page, _ in done)
     written = write(replace(document, pages=pages), target, format=kind, overwrite=overwrite)
     if mask is not None:
-        mask = _write_mask([m for _, m in done], mask, overwrite)
+        mask = write_masks([m for _, m in done], mask, overwrite=overwrite)
     left_out = frozenset(name for page in document.pages for name in page.left_out)
     return DegradedFile(written, left_out, mask, float(np.mean([m.mean() for _, m in done])))
-
-
-def mask_paths(path: Path) -> tuple[Path, Path]:
-    """Where the mask goes that is asked for at ``path``: of one page, and of several."""
-    return path, path.with_suffix(".tif")
-
-
-def _write_mask(masks: list[NDArray[np.bool_]], path: Path, overwrite: bool) -> Path:
-    path = mask_paths(path)[len(masks) > 1]
-    make_folder(path.parent)
-    pages = tuple(Picture(mask[..., None] * np.uint8(255), Encoding("grey")) for mask in masks)
-    write(Document(pages, format_of(path) or "png"), path, overwrite=overwrite)
-    return path

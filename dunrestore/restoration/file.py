@@ -10,6 +10,7 @@ from typing import Any
 from dunrestore.checkpoints.load import Model
 from dunrestore.errors import FileAccessError, OutputCheckError
 from dunrestore.imaging import files
+from dunrestore.imaging.mask_files import write_masks
 from dunrestore.imaging.rows import any_of
 from dunrestore.provenance import change_map, premis, record
 from dunrestore.provenance.change_map import Change
@@ -151,6 +152,10 @@ def write_file(
         if before_naming is not None:
             before_naming(made[0])
         _write_beside(made[0], work.opened, changes, file_options)
+        if job.mask_output is not None:
+            write_masks(
+                [page.losses for page in work.pages if page], job.mask_output, overwrite=True
+            )
 
     if copied:
         files.copy(job.source, job.target, overwrite=overwrite, before_naming=note)

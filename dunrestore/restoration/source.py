@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from dunrestore.errors import UsageError
 from dunrestore.imaging import files
 from dunrestore.imaging.limits import DEFAULT_MAX_MPIXELS
+from dunrestore.imaging.mask_files import mask_paths
 from dunrestore.imaging.picture import Document, Format, Picture
 from dunrestore.imaging.rows import Rows, StoredRows, temporary_rows
 from dunrestore.provenance import change_map, premis, record
@@ -29,6 +30,13 @@ class Job:
     target: Path
     mask: Path | None = None
     """Picture of where the source is known to be lost."""
+    mask_output: Path | None = None
+    """Where to write what was found lost, as such a picture."""
+
+    @property
+    def mask_outputs(self) -> tuple[Path, ...]:
+        """Where that may go: a file of one page, or one of several."""
+        return () if self.mask_output is None else mask_paths(self.mask_output)
 
 
 @dataclass(frozen=True)
@@ -58,13 +66,16 @@ class FileOptions:
         events = [premis.path_of(target)] if self.premis else []
         return [record.path_of(target), *maps, *events]
 
-    def lacks(self, target: Path) -> bool:
-        """Whether something that is wanted beside an output is not there."""
+    def lacks(self, job: Job) -> bool:
+        """Whether something that is wanted besides an output is not there."""
+        target = job.target
         maps = [change_map.path_of(target, pages) for pages in (1, 2)]
+        masks = job.mask_outputs
         return (
             (self.sidecar and not record.path_of(target).exists())
             or (self.change_map and not any(path.exists() for path in maps))
             or (self.premis and not premis.path_of(target).exists())
+            or (bool(masks) and not any(path.exists() for path in masks))
         )
 
 

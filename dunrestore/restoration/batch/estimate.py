@@ -89,7 +89,7 @@ def plan_files(
     of_existing: dict[Policy, Plan] = {"abort": "refuse", "skip": "check", "overwrite": "replace"}
     planned: list[PlannedFile] = []
     for job in jobs:
-        plan = of_existing[policy] if in_the_way(job.target, file_options) else "restore"
+        plan = of_existing[policy] if in_the_way(job, file_options) else "restore"
         pages = _pages(job.source)
         # All pages count: they are read together.
         large = sum(page.height * page.width for page in pages) > source.IN_MEMORY

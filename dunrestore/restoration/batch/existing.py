@@ -34,9 +34,9 @@ class Decision:
     """What lies beside that, if it is of ours: it would say wrong things of another output."""
 
 
-def in_the_way(target: Path, file_options: FileOptions) -> Path | None:
+def in_the_way(job: Job, file_options: FileOptions) -> Path | None:
     """An output that exists, or else a file that making it would replace."""
-    paths = (target, *file_options.files_beside(target))
+    paths = (job.target, *file_options.files_beside(job.target), *job.mask_outputs)
     return next((path for path in paths if os.path.lexists(path)), None)
 
 
@@ -51,7 +51,7 @@ def refuse_existing(jobs: Sequence[Job], file_options: FileOptions, *more: Path)
     Raises:
         FileAccessError: naming the first of them.
     """
-    found = [in_the_way(job.target, file_options) for job in jobs]
+    found = [in_the_way(job, file_options) for job in jobs]
     wanted = [path for path in (*found, *more) if path is not None]
     refuse_files(wanted, "use --existing skip to go on with a run, or --overwrite to replace")
 
@@ -96,7 +96,7 @@ def decide(
         FileAccessError: if the output, or what lies in its way, is none of ours, or was changed by
             somebody else.
     """
-    obstacle = in_the_way(job.target, file_options)
+    obstacle = in_the_way(job, file_options)
     if obstacle is None:
         return Decision()
     if policy == "abort":
@@ -116,7 +116,7 @@ def decide(
         raise _refused(job.target, "this output exists and has no record")
     if present == traces.output_sha256:
         same = traces.of_the_same(input_sha256, wanted.model_sha256, wanted.options_sha256)
-        if same and not file_options.lacks(job.target):
+        if same and not file_options.lacks(job):
             return Decision(skip=True)
         return replacing
     if present == traces.replaces_sha256:  # a run died between the record and the rename

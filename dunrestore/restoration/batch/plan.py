@@ -10,6 +10,7 @@ from dunrestore.provenance import checksums
 from dunrestore.restoration.batch.at_once import files_at_once
 from dunrestore.restoration.batch.existing import Policy, refuse_existing
 from dunrestore.restoration.batch.jobs import extension_of, output_folder, plan_jobs
+from dunrestore.restoration.batch.mask_outputs import with_mask_outputs
 from dunrestore.restoration.batch.mask_pairing import with_masks
 from dunrestore.restoration.batch.report import refuse_report
 from dunrestore.restoration.batch.run import BatchOptions
@@ -36,6 +37,8 @@ class Request:
     exclude: Sequence[str] = ()
     masks: Path | None = None
     """As in ``with_masks``; None to find the losses."""
+    mask_output: Path | None = None
+    """As in ``with_mask_outputs``; None not to write what was found."""
     existing: Policy = "abort"
     """What becomes of an output that exists."""
     checksums: bool = False
@@ -79,6 +82,10 @@ def plan_run(request: Request, *, dry: bool = False) -> Plan:
         raise UsageError(
             "--mask says what to change, --preserve never changes all", next_step="drop one"
         )
+    if request.masks is not None and request.mask_output is not None:
+        raise UsageError(
+            "--mask says what is lost, --mask-output writes what was found", next_step="drop one"
+        )
     devices = choose_devices(request.options.device)  # refused now, not for each file
     jobs = plan_jobs(
         request.inputs,
@@ -91,6 +98,8 @@ def plan_run(request: Request, *, dry: bool = False) -> Plan:
     )
     if request.masks is not None:
         jobs = with_masks(jobs, request.masks)
+    if request.mask_output is not None:
+        jobs = with_mask_outputs(jobs, request.output, request.mask_output, of_sources=True)
     folder = output_folder(jobs, request.output, request.inputs)
     if request.checksums and folder is None:
         raise UsageError(

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from dunrestore.cli.noise import _mask_paths
 from dunrestore.errors import FileAccessError, InputError, NothingToDoError, UsageError
 from dunrestore.restoration.batch.jobs import plan_jobs
+from dunrestore.restoration.batch.mask_outputs import with_mask_outputs
 
 
 @pytest.fixture
@@ -202,7 +202,8 @@ def test_many_names_are_not_each_compared_with_all(tmp_path, monkeypatch):
         path.touch()
     jobs = plan_jobs(inputs, tmp_path / "out")
     assert [job.source for job in jobs] == [Path(path) for path in inputs]
-    assert len(_mask_paths(jobs, tmp_path / "out", CountedPath(tmp_path / "masks"))) == 200
+    masks = CountedPath(tmp_path / "masks")
+    assert len(with_mask_outputs(jobs, tmp_path / "out", masks, of_sources=False)) == 200
     assert CountedPath.compared < 10 * len(inputs)
 
 
