@@ -28,14 +28,15 @@ def fill_losses(
         picture: (H, W, C) in [0, 1], C 1 or 3.
         amount: (H, W) in [0, 1]: 1 covers, 0 leaves the pixel exactly as it is.
         fill: white is pure white; the others have a tone of their own, texture and grain;
-            coloured may be any colour. flat is any one colour, like white without either.
+            coloured may be any colour, half of them such as grounds and infills have, in a light
+            that may fall unevenly. flat is any one of these colours, like white without texture.
         rng: source of randomness.
     """
     cover = amount[..., None]
     if fill == "white":
         return (picture * (1 - cover) + cover).astype(np.float32)
     if fill == "flat":
-        colour = rng.random(picture.shape[2], np.float32)
+        colour = _of_picture(_any_colour(rng), picture.shape[2])
         return (picture * (1 - cover) + colour * cover).astype(np.float32)
     ground = _ground(picture.shape, fill, rng)
     return (picture * (1 - cover) + ground * cover).astype(np.float32)
@@ -44,11 +45,31 @@ def fill_losses(
 def _ground(shape: tuple[int, ...], fill: str, rng: np.random.Generator) -> NDArray[np.float32]:
     height, width, channels = shape
     spread = _VARIATION[fill]
-    base = rng.random(3) if fill == "coloured" else np.array(_COLOURS[fill])
-    tone = base + rng.normal(0, spread) + rng.normal(0, spread / 3, 3)
-    if channels == 1:
-        tone = tone.mean(keepdims=True)
+    base = _any_colour(rng) if fill == "coloured" else np.array(_COLOURS[fill])
+    tone = _of_picture(base + rng.normal(0, spread) + rng.normal(0, spread / 3, 3), channels)
+    if fill == "coloured":
+        tone = tone * _uneven_light(height, width, rng)
+        spread *= rng.uniform(0.1, 1.2)  # from smooth infills to rough grounds
     strength = 0.55 * spread
     texture = strength * fractal_noise(height, width, 16, rng, roughness=0.7)
     grain = rng.normal(0, 0.2 * spread, (height, width, 1)).astype(np.float32)
     return (tone + texture[..., None] + grain).clip(0, 1).astype(np.float32)
+
+
+def _of_picture(tone: NDArray[np.float64], channels: int) -> NDArray[np.float64]:
+    return tone.mean(keepdims=True) if channels == 1 else tone
+
+
+def _any_colour(rng: np.random.Generator) -> NDArray[np.float64]:
+    """RGB in [0, 1]: half of them any, half from white over cream and ochre to grey and brown."""
+    if rng.random() < 0.5:
+        return rng.random(3)
+    warmth = rng.uniform(0, 0.35)
+    return np.sqrt(rng.uniform(0.02, 1)) * np.array([1, 1 - 0.4 * warmth, 1 - warmth])
+
+
+def _uneven_light(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A factor (H, W, 1) that rises in some direction by up to 15 % over the longer side."""
+    strength, heading = rng.uniform(0, 0.15), rng.uniform(0, 2 * np.pi)
+    ys, xs = np.mgrid[:height, :width] / max(height, width) - 0.5
+    return 1 + strength * (np.sin(heading) * ys + np.cos(heading) * xs)[..., None]

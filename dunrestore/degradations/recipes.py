@@ -117,7 +117,11 @@ class Degraded:
     """(H, W), True where a damage touched the picture; noise and JPEG do not count."""
 
 
-_WHITE_AND_OTHERS: tuple[Fill, ...] = ("white", "white", "plaster", "grey", "dark", "coloured")
+_WHITE_AND_OTHERS: tuple[Fill, ...] = (
+    *("white", "white"),
+    *("plaster", "grey", "dark"),
+    *("coloured", "coloured"),
+)
 
 RECIPES: dict[str, Recipe] = {
     "challenge": Recipe((Damage("random-walk"),)),
@@ -144,7 +148,7 @@ RECIPES: dict[str, Recipe] = {
             Damage(
                 "areas",
                 (0.004, 0.25),
-                (*_WHITE_AND_OTHERS, "white", "flat", "flat"),
+                (*_WHITE_AND_OTHERS, "white", "coloured", "flat", "flat"),
                 probability=0.5,
             ),
             Damage("scratches", (0.002, 0.02), _WHITE_AND_OTHERS, probability=0.4),
