@@ -149,7 +149,12 @@ def noise(
         jpeg=jpeg,
     )
     jobs = plan_jobs(
-        inputs, output, recursive=recursive, suffix=suffix, extension=extension_of(image_format)
+        inputs,
+        output,
+        recursive=recursive,
+        suffix=suffix,
+        extension=extension_of(image_format),
+        masks=mask_output,
     )
     if mask_output is not None:
         jobs = with_mask_outputs(jobs, output, mask_output, of_sources=False)

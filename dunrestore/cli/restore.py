@@ -73,6 +73,7 @@ def restore(
     from dunrestore.restoration.batch.plan import Request, plan_run
     from dunrestore.restoration.batch.run import Run
     from dunrestore.restoration.options import RestoreOptions
+    from dunrestore.restoration.picture import check_takes_masks
     from dunrestore.restoration.source import FileOptions
 
     how = RestoreOptions(
@@ -95,6 +96,8 @@ def restore(
     bars = not (quiet or no_progress)
     with DownloadBar(model, enabled=bars) as bar:
         loaded = load(model, cache_dir=cache_dir, offline=offline, progress=bar, restoring=True)
+    if mask is not None:
+        check_takes_masks(loaded.network)
     if dry_run:
         restore_lines.print_plan(plan, loaded, as_json=as_json)
         return

@@ -37,6 +37,8 @@ def as_json(outcome: "Outcome") -> dict[str, Any]:
     }
     if outcome.error is not None:
         return described | console.error_as_json(outcome.error)
+    if masks := [str(path) for path in outcome.job.mask_outputs if path.exists()]:
+        described["mask"] = masks[0]
     return described | (outcome.result.as_dict() if outcome.result else {})
 
 

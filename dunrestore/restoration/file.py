@@ -146,16 +146,15 @@ def write_file(
             work.opened.file.refuse_changed()
         if os.path.lexists(job.target) and not overwrite:
             raise FileAccessError("there is a file of this name by now", path=job.target)
+        if job.mask_output is not None:  # first: if it cannot be written, older files stay true
+            losses = [page.losses for page in work.pages if page]
+            write_masks(losses, job.mask_output, overwrite=work.opened.replaces_mask)
         seconds = time.perf_counter() - start
         facts = recording.Finished(unfinished, lost, left_out, notes, recompressed, seconds)
         made.append(recording.make_record(work, changes, facts))
         if before_naming is not None:
             before_naming(made[0])
         _write_beside(made[0], work.opened, changes, file_options)
-        if job.mask_output is not None:
-            write_masks(
-                [page.losses for page in work.pages if page], job.mask_output, overwrite=True
-            )
 
     if copied:
         files.copy(job.source, job.target, overwrite=overwrite, before_naming=note)

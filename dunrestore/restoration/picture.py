@@ -90,6 +90,18 @@ def restore_picture(
     return Restoration(proposal, applied, weight > 0, preserved=not noisy, margins=margins)
 
 
+def check_takes_masks(network: nn.Module) -> None:
+    """Refuse a network that cannot be told where the losses are.
+
+    Raises:
+        UsageError: saying so.
+    """
+    if not facts(network).has_finder:
+        raise UsageError(
+            "this model finds the losses itself and takes no mask", next_step="use -m arin-guided"
+        )
+
+
 def check_mask(network: nn.Module, lost: Rows | None, size: tuple[int, int]) -> None:
     """Refuse a mask that a network cannot use, or that does not fit a picture.
 
@@ -97,10 +109,8 @@ def check_mask(network: nn.Module, lost: Rows | None, size: tuple[int, int]) -> 
         UsageError: if the network cannot be told where the losses are.
         InputError: a mask of another shape, or not of bool.
     """
-    if lost is not None and not facts(network).has_finder:
-        raise UsageError(
-            "this model finds the losses itself and takes no mask", next_step="use -m arin-guided"
-        )
+    if lost is not None:
+        check_takes_masks(network)
     if lost is not None and lost.shape != size:
         raise InputError(f"a mask of shape {lost.shape} for a picture of {size}")
     if lost is not None and lost.dtype != np.bool_:  # 255 would count as 255 times lost

@@ -103,6 +103,8 @@ class Opened:
     """Hash of the output that will be replaced."""
     outdated: tuple[Path, ...] = ()
     """What lies beside that and goes with it."""
+    replaces_mask: bool = False
+    """Whether a mask that is there may be replaced by another."""
 
 
 def open_file(
@@ -110,8 +112,6 @@ def open_file(
     file: Hashed,
     mask_file: Hashed | None,
     file_options: FileOptions,
-    replaces_sha256: str | None = None,
-    outdated: tuple[Path, ...] = (),
 ) -> Opened:
     """Read a file and make the folder of its output.
 
@@ -120,8 +120,6 @@ def open_file(
         file: the source.
         mask_file: the job's mask, if it has one.
         file_options: how files are read.
-        replaces_sha256: of the output that will be replaced.
-        outdated: what lies beside that and goes with it.
 
     Raises:
         UsageError: if the output's name contradicts its format, or its format the compression.
@@ -158,8 +156,6 @@ def open_file(
         masks=masks,
         mask_file=mask_file,
         brightest=tuple(brightest),
-        replaces_sha256=replaces_sha256,
-        outdated=outdated,
     )
 
 

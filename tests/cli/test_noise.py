@@ -223,15 +223,24 @@ def test_masks_replace_no_inputs_in_their_folder_and_no_output(mural, tmp_path, 
     assert everything(tmp_path) == before
 
 
-@pytest.mark.parametrize(("pictures", "name"), [(1, "mask.jpg"), (2, "mask.png")])
-def test_no_folder_of_masks_is_called_like_a_picture(mural, tmp_path, capsys, pictures, name):
+@pytest.mark.parametrize(
+    ("pictures", "name", "words"),
+    [
+        (1, "mask.jpg", "a mask of this name cannot be written"),
+        (1, "mask.bmp", "a mask of this name cannot be written"),
+        (2, "mask.png", "one mask does not do for 2 pictures"),
+    ],
+)
+def test_no_folder_of_masks_is_called_like_a_picture(
+    mural, tmp_path, capsys, pictures, name, words
+):
     Image.fromarray(MURAL[::-1]).save(tmp_path / "other.png")
     before = everything(tmp_path)
     sources = (mural, tmp_path / "other.png")[:pictures]
     code = noise(*sources, "-o", tmp_path / "out", "--damage", "flakes",
                  "--mask-output", tmp_path / name)  # fmt: skip
     assert code == 2
-    assert f"{name}: a mask of this name cannot be written" in capsys.readouterr().err
+    assert f"{name}: {words}" in capsys.readouterr().err
     assert everything(tmp_path) == before
 
 

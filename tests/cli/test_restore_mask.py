@@ -229,10 +229,16 @@ def test_one_mask_does_not_do_for_two_pictures(scan, guided, capsys):
     assert "one mask does not do for 2 pictures" in capsys.readouterr().err
 
 
-def test_a_model_that_takes_no_mask_says_so(scan, hinet, capsys):
-    code, _ = restore(scan, hinet, "--mask", scan / "masks")
-    assert code == ExitCode.USAGE
-    assert "takes no mask" in capsys.readouterr().err
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_model_that_takes_no_mask_says_so_once(scan, hinet, capsys, more):
+    for folder in ("in", "masks"):
+        (scan / folder).mkdir(exist_ok=True)
+        for name in ("a.png", "b.png"):
+            (scan / folder / name).write_bytes((scan / "wall.png").read_bytes())
+    arguments = [str(scan / "in"), "-o", str(scan / "out"), "-m", hinet, *more]
+    assert run(["restore", *arguments, "--mask", str(scan / "masks")]) == ExitCode.USAGE
+    assert capsys.readouterr().err.count("takes no mask") == 1
+    assert not (scan / "out").exists()
 
 
 def test_arrays_take_a_mask_too(scan, guided, hinet):

@@ -1,5 +1,8 @@
 """``restore --mask-output``: what was taken for lost, to correct and give back."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
@@ -8,8 +11,8 @@ from PIL import Image
 from dunrestore.cli.app import run
 from dunrestore.datasets.painter import paint_mural
 from dunrestore.degradations.random_walk import random_walk_mask
-from dunrestore.errors import ExitCode
-from dunrestore.restoration import source
+from dunrestore.errors import ExitCode, FileAccessError
+from dunrestore.restoration import file, source
 
 
 def mural(seed):
@@ -120,6 +123,32 @@ def test_a_mask_that_exists_is_kept_or_replaced_as_the_output_is(tmp_path, wall,
     mask.unlink()
     assert restore(*arguments, "--existing", "skip") == ExitCode.OK
     assert mask.read_bytes() == made
+    out.unlink()  # as if a run had died before the output had its name
+    assert restore(*arguments, "--existing", "skip") == ExitCode.OK
+    assert mask.read_bytes() == made
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_going_on_never_replaces_a_corrected_mask(tmp_path, wall, monkeypatch, capsys, large):
+    monkeypatch.setattr(source, "IN_MEMORY", 0 if large else 10**9)
+    out, masks = tmp_path / "out.tif", tmp_path / "masks"
+    found = (wall, "-o", out, "--mask-output", masks)
+    assert restore(*found) == ExitCode.OK
+    mask = masks / f"wall.{'tif' if large else 'png'}"
+    corrected = read(mask).copy()
+    corrected[:, :60] = 0
+    Image.fromarray(corrected).save(mask)
+    by_hand = mask.read_bytes()
+    assert restore(wall, "-o", out, "--mask", masks, "--overwrite") == ExitCode.OK
+    before, recorded = out.read_bytes(), Path(f"{out}.dunrestore.json").read_bytes()
+    assert restore(*found, "--existing", "skip") == ExitCode.FILE_ACCESS
+    words = f"{mask}: there is another mask already, perhaps a corrected one; give it back with"
+    assert words in capsys.readouterr().err
+    assert mask.read_bytes() == by_hand
+    assert out.read_bytes() == before
+    assert Path(f"{out}.dunrestore.json").read_bytes() == recorded
+    assert restore(*found, "--overwrite") == ExitCode.OK
+    assert mask.read_bytes() != by_hand
 
 
 @pytest.mark.parametrize(
@@ -146,3 +175,108 @@ def test_a_mask_is_given_or_written(tmp_path, wall, capsys):
     masks = ("--mask", wall, "--mask-output", tmp_path / "masks")
     assert restore(wall, "-o", tmp_path / "out.png", *masks) == ExitCode.USAGE
     assert "--mask says what is lost, --mask-output writes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_masks_stay_in_their_folder_however_inputs_are_named(tmp_path, monkeypatch, absolute):
+    scans = {}
+    for seed, name in enumerate(("east/y.png", "west/x.png")):
+        (tmp_path / name).parent.mkdir()
+        Image.fromarray(mural(seed)[0]).save(tmp_path / name)
+        scans[name] = (tmp_path / name).read_bytes()
+    monkeypatch.chdir(tmp_path / "west")
+    east = tmp_path / "east/y.png" if absolute else "../east/y.png"
+    assert restore(east, "x.png", "--mask-output", "../masks") == ExitCode.OK
+    assert {name: (tmp_path / name).read_bytes() for name in scans} == scans
+    made = sorted(path.relative_to(tmp_path) for path in (tmp_path / "masks").rglob("*.png"))
+    assert made == [Path("masks/east/y.png"), Path("masks/west/x.png")]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--mask-output", "not/../wall.png"), ("-o", "not/../wall.png")]
+)
+def test_no_folder_that_is_yet_to_be_made_hides_an_input(tmp_path, wall, capsys, option, value):
+    before = wall.read_bytes()
+    more = () if option == "-o" else ("-o", tmp_path / "out.png")
+    code = restore(wall, *more, option, f"{tmp_path}/{value}", "--overwrite")
+    assert code == ExitCode.USAGE
+    assert "would replace an input" in capsys.readouterr().err
+    assert wall.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("masks", "words"),
+    [("taken", "taken: this is no folder"), ("taken/deep/m.png", "taken: this is no folder")],
+)
+def test_what_cannot_hold_masks_is_refused_before_any_work(tmp_path, wall, capsys, masks, words):
+    (tmp_path / "taken").write_bytes(b"a file")
+    out = tmp_path / "out.png"
+    assert restore(wall, "-o", out, "--mask-output", tmp_path / masks) == ExitCode.FILE_ACCESS
+    assert words in capsys.readouterr().err
+    assert not Path(f"{out}.dunrestore.json").exists()
+
+
+def test_a_mask_that_fails_leaves_output_and_record_as_they_were(tmp_path, wall, monkeypatch):
+    out = tmp_path / "out.png"
+    assert restore(wall, "-o", out) == ExitCode.OK
+    before, recorded = out.read_bytes(), Path(f"{out}.dunrestore.json").read_bytes()
+
+    def full(*_, **__):
+        raise FileAccessError("no space left")
+
+    monkeypatch.setattr(file, "write_masks", full)
+    more = ("--preserve", "always", "--overwrite", "--mask-output", tmp_path / "m.png")
+    assert restore(wall, "-o", out, *more) == ExitCode.FILE_ACCESS
+    assert out.read_bytes() == before
+    assert Path(f"{out}.dunrestore.json").read_bytes() == recorded
+
+
+@pytest.mark.parametrize("name", ["m.tiff", "M.TIF"])
+def test_a_tiff_keeps_its_name(tmp_path, name):
+    both = tmp_path / "both.tif"
+    with tifffile.TiffWriter(both) as tiff:
+        for seed in (1, 2):
+            tiff.write(mural(seed)[0], photometric="rgb")
+    out, mask = tmp_path / "out.tif", tmp_path / name
+    assert restore(both, "-o", out, "--mask-output", mask) == ExitCode.OK
+    assert restore(both, "-o", out, "--mask", mask, "--overwrite") == ExitCode.OK
+
+
+def test_a_picture_never_has_two_masks(tmp_path, capsys):
+    both, masks = tmp_path / "both.tif", tmp_path / "masks"
+    with tifffile.TiffWriter(both) as tiff:
+        for seed in (1, 2):
+            tiff.write(mural(seed)[0], photometric="rgb")
+    again = ("-o", tmp_path / "out.tif", "--overwrite")
+    assert restore(both, *again, "--mask-output", masks, "--pages", "first") == ExitCode.OK
+    assert restore(both, *again, "--mask-output", masks) == ExitCode.OK
+    assert [path.name for path in masks.iterdir()] == ["both.tif"]
+    Image.fromarray(mural(1)[1]).save(masks / "both.png")
+    assert restore(both, *again, "--mask", masks) == ExitCode.INPUT
+    assert "more than one mask of this name" in (said := capsys.readouterr().err)
+    assert "leave one of them there" in said
+
+
+def test_masks_inside_the_folder_of_scans_are_no_scans(tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    Image.fromarray(mural(1)[0]).save(scans / "wall.png")
+    for more in (("--mask-output",), ("--mask-output",), ("--mask",)):
+        again = ("-o", tmp_path / "out", "-r", "--overwrite", *more, scans / "masks")
+        assert restore(scans, *again) == ExitCode.OK
+    made = sorted(path.name for path in (tmp_path / "out").rglob("*.png"))
+    assert made == ["wall.png"]
+
+
+def test_the_object_of_a_picture_names_its_mask(tmp_path, wall, capsys):
+    mask = tmp_path / "mask.png"
+    code = restore(wall, "-o", tmp_path / "out.png", "--mask-output", mask, "--json")
+    assert code == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["mask"] == str(mask)
+
+
+def test_names_that_differ_in_case_alone_share_no_mask(tmp_path, wall, capsys):
+    Image.fromarray(mural(2)[0]).save(tmp_path / "WALL.tif")
+    both = (wall, tmp_path / "WALL.tif", "-o", tmp_path / "out")
+    assert restore(*both, "--mask-output", tmp_path / "masks") == ExitCode.USAGE
+    assert "would be the mask of two pictures" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +32,8 @@ class Decision:
     """Hash of what may be replaced."""
     outdated: tuple[Path, ...] = ()
     """What lies beside that, if it is of ours: it would say wrong things of another output."""
+    replaces_mask: bool = False
+    """Whether a mask that is there, perhaps corrected by now, may be replaced by another."""
 
 
 def in_the_way(job: Job, file_options: FileOptions) -> Path | None:
@@ -64,9 +66,10 @@ def refuse_files(paths: Sequence[Path], next_step: str) -> None:
     """
     existing = [path for path in paths if os.path.lexists(path)]
     if existing:
-        others = f" and {len(existing) - 1} others" if len(existing) > 1 else ""
+        more = len(existing) - 1
+        others = f" and {more} other{'s' if more > 1 else ''}"
         raise FileAccessError(
-            f"this{others} exist already" if others else "this file exists already",
+            f"this{others} exist already" if more else "this file exists already",
             path=existing[0],
             next_step=next_step,
         )
@@ -97,19 +100,21 @@ def decide(
             somebody else.
     """
     obstacle = in_the_way(job, file_options)
+    anew = Decision(replaces_mask=policy == "overwrite")
     if obstacle is None:
-        return Decision()
+        return anew
     if policy == "abort":
         raise _refused(obstacle, "this file exists")
     if obstacle != job.target:  # the output is gone, or a run died before it had its name
-        if policy == "skip" and known.find(job.target, name) is None:
+        known_here = obstacle in job.mask_outputs or known.find(job.target, name) is not None
+        if policy == "skip" and not known_here:
             raise _refused(obstacle, "this file exists and no record says whose it is")
-        return Decision()
+        return anew
     present = sha256_of(job.target)
     traces = known.find(job.target, name)
     ours = traces is not None and present in (traces.output_sha256, traces.replaces_sha256)
     outdated = tuple(ALL_BESIDE.files_beside(job.target)) if ours else ()
-    replacing = Decision(replaces_sha256=present, outdated=outdated)
+    replacing = replace(anew, replaces_sha256=present, outdated=outdated)
     if policy == "overwrite":
         return replacing
     if traces is None:

@@ -49,6 +49,7 @@ def plan_jobs(
     extension: str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    masks: Path | None = None,
 ) -> list[Job]:
     """Pair every input picture with its output.
 
@@ -62,6 +63,7 @@ def plan_jobs(
         include: of what is found in folders take only what matches one of these patterns: of a
             name (``*.tif``) or, with a slash, of the path inside the folder (``west/*.tif``).
         exclude: leave out what matches one of these.
+        masks: a folder below one of ``inputs`` whose pictures are masks, and none to restore.
 
     Raises:
         InputError: an input that does not exist, or is a pipe or a device.
@@ -98,7 +100,7 @@ def plan_jobs(
         named = set(inputs)
         jobs = [
             Job(source, _target(source, root, output, suffix, extension))
-            for root, source in _sources(inputs, output, recursive=recursive)
+            for root, source in _sources(inputs, output, masks, recursive=recursive)
             if source in named or _matches(source, root, include, exclude)
         ]
     if not jobs:
@@ -148,7 +150,7 @@ def _refuse_output(inputs: Sequence[Path], output: Path | None) -> None:
 
 
 def _sources(
-    inputs: Sequence[Path], output: Path | None, *, recursive: bool
+    inputs: Sequence[Path], output: Path | None, masks: Path | None, *, recursive: bool
 ) -> Iterable[tuple[Path, Path]]:
     """(folder that the tree is kept from, file) for every picture."""
     made = 0
@@ -157,9 +159,9 @@ def _sources(
             yield path.parent, path
             continue
         # Whatever links or spelling name it.
-        inside = _inside(output, path)
+        inside = {_inside(output, path), _inside(masks, path)}
         for found in _pictures(path, recursive=recursive):
-            if inside is not None and inside in found.parents:
+            if not inside.isdisjoint(found.parents):
                 continue
             if record.path_of(found).exists():
                 made += 1
@@ -217,6 +219,12 @@ def _target(
     return folder / f"{source.stem}{suffix}{extension or source.suffix}"
 
 
+def name_key(path: Path) -> str:
+    """The same for paths that are the same on some file system: of names that differ in case or
+    accents' encoding alone."""
+    return unicodedata.normalize("NFC", str(path.resolve())).casefold()
+
+
 def _refuse_collisions(jobs: Sequence[Job]) -> None:
     sources = [job.source for job in jobs]
     replaced = "the output would replace an input"
@@ -225,8 +233,7 @@ def _refuse_collisions(jobs: Sequence[Job]) -> None:
     refuse_replacing(sources, beside, "what lies beside the output would replace an input")
     takers: dict[str, Path] = {}
     for job in jobs:
-        # On some file systems names that differ in case or accents' encoding are the same.
-        key = unicodedata.normalize("NFC", str(job.target.resolve())).casefold()
+        key = name_key(job.target)
         if takers.get(key) == job.source:
             raise UsageError("given twice", path=job.source, next_step="name it once")
         if key in takers:

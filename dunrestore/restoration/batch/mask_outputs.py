@@ -1,13 +1,13 @@
 """Where masks go that a run writes: of what it damaged, or of what it found lost."""
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dunrestore.errors import UsageError
+from dunrestore.errors import FileAccessError, UsageError
 from dunrestore.imaging.files import IMAGE_SUFFIXES
+from dunrestore.restoration.batch.jobs import OTHER_PICTURES, name_key
 from dunrestore.restoration.batch.originals import refuse_replacing
 from dunrestore.restoration.source import ALL_BESIDE, Job
 
@@ -26,7 +26,8 @@ def with_mask_outputs(
         of_sources: whether masks have the sources' names; else the outputs'.
 
     Raises:
-        UsageError: if no mask can be written there, or it would take another file's place.
+        UsageError: if no mask of that name is written, or it would take another file's place.
+        FileAccessError: if nothing can be written there.
     """
     placed = _placed(jobs, output, masks, of_sources=of_sources)
     written = [path for job in placed for path in job.mask_outputs]
@@ -43,29 +44,60 @@ def with_mask_outputs(
 def _placed(
     jobs: Sequence[Job], output: Path | None, masks: Path, *, of_sources: bool
 ) -> list[Job]:
-    if len(jobs) == 1 and masks.suffix.lower() in _SUFFIXES and not masks.is_dir():
+    kind = masks.suffix.lower()
+    if not masks.is_dir() and kind in IMAGE_SUFFIXES | OTHER_PICTURES:
+        if kind not in _SUFFIXES:
+            raise UsageError(
+                "a mask of this name cannot be written",
+                path=masks,
+                next_step="end it in .png or .tif for one picture, name a folder for several",
+            )
+        if len(jobs) > 1:
+            raise UsageError(
+                f"one mask does not do for {len(jobs)} pictures",
+                path=masks,
+                next_step="name a folder",
+            )
+        _refuse_place(masks.parent)
         return [replace(jobs[0], mask_output=masks)]
-    if masks.suffix.lower() in IMAGE_SUFFIXES and not masks.is_dir():
-        raise UsageError(
-            "a mask of this name cannot be written",
-            path=masks,
-            next_step="end it in .png or .tif for one picture, name a folder for several",
-        )
-    folders = [job.target.parent for job in jobs]
-    if masks.resolve() in {folder.resolve() for folder in (output, *folders) if folder}:
+    # Resolved, so that ``..`` leads nowhere else.
+    folders = [job.target.parent.resolve() for job in jobs]
+    root = Path(os.path.commonpath(folders)) if output is None else output.resolve()
+    if masks.resolve() in {root, *folders}:
         raise UsageError(
             "masks and pictures would lie in one folder", next_step="choose another --mask-output"
         )
-    root = Path(os.path.commonpath(folders)) if output is None else output
-    paths: list[Path] = []
+    placed: list[Job] = []
     for job, folder in zip(jobs, folders, strict=True):
         inside = folder.relative_to(root) if folder.is_relative_to(root) else Path()
         stem = (job.source if of_sources else job.target).stem
-        paths.append(masks / inside / f"{stem}.png")
-    if shared := next((path for path, count in Counter(paths).items() if count > 1), None):
-        raise UsageError(
-            "would be the mask of two pictures, which differ in their format alone",
-            path=shared,
-            next_step="do them one by one",
+        placed.append(replace(job, mask_output=masks / inside / f"{stem}.png"))
+    for folder in {path.parent for job in placed for path in job.mask_outputs}:
+        _refuse_place(folder)
+    _refuse_shared(placed)
+    return placed
+
+
+def _refuse_shared(jobs: Sequence[Job]) -> None:
+    taken: set[str] = set()
+    for job in jobs:
+        key = name_key(Path(str(job.mask_output)))
+        if key in taken:
+            raise UsageError(
+                "would be the mask of two pictures, which differ in their format alone",
+                path=job.mask_output,
+                next_step="do one format at a time, and choose another --mask-output for each",
+            )
+        taken.add(key)
+
+
+def _refuse_place(folder: Path) -> None:
+    """Refuse, before any work, a folder that cannot be made or written to."""
+    folder = folder.resolve()
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise FileAccessError(
+            "no mask can be written here" if there.is_dir() else "this is no folder",
+            path=there,
+            next_step="choose another --mask-output",
         )
-    return [replace(job, mask_output=path) for job, path in zip(jobs, paths, strict=True)]

@@ -73,5 +73,7 @@ def _mask_of(job: Job, there: Mapping[str, list[Path]], masks: Path) -> Path:
     raise InputError(
         f"{'more than one' if found else 'no'} mask of this name in {masks}",
         path=job.source,
-        next_step=f"put {job.source.stem}.png there, white where the picture is lost",
+        next_step="leave one of them there"
+        if found
+        else f"put {job.source.stem}.png there, white where the picture is lost",
     )

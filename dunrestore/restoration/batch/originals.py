@@ -32,8 +32,9 @@ def refuse_replacing(
 
 
 def _identity(path: Path) -> object:
+    path = path.resolve()  # also where ``..`` leads out of a folder that is yet to be made
     try:
         found = path.stat()
     except OSError:  # not there yet
-        return path.resolve()
+        return path
     return found.st_dev, found.st_ino

@@ -95,6 +95,7 @@ def plan_run(request: Request, *, dry: bool = False) -> Plan:
         extension=extension_of(request.file_options.image_format),
         include=request.include,
         exclude=request.exclude,
+        masks=request.masks or request.mask_output,
     )
     if request.masks is not None:
         jobs = with_masks(jobs, request.masks)

@@ -226,8 +226,13 @@ class Run:
         decision = decide(job, self.file_options, name, file.sha256, wanted, known, policy)
         if decision.skip:
             return None
-        replaced, outdated = decision.replaces_sha256, decision.outdated
-        return open_file(job, file, mask_file, self.file_options, replaced, outdated)
+        opened = open_file(job, file, mask_file, self.file_options)
+        return replace(
+            opened,
+            replaces_sha256=decision.replaces_sha256,
+            outdated=decision.outdated,
+            replaces_mask=decision.replaces_mask,
+        )
 
     def _compute(self, one: _InHand) -> bool:
         """Restore a picture and begin to write it; False if the run was stopped meanwhile."""

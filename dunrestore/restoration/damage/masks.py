@@ -39,7 +39,7 @@ def read_masks(
     masks = tuple(_lost(page, make, path) for page in read(path).pages)
     if len(masks) != len(pages):
         raise InputError(
-            f"the mask has {len(masks)} pages, its picture {len(pages)}",
+            f"the mask has {_pages(len(masks))}, its picture {len(pages)}",
             path=path,
             next_step="give it as many, or restore the first with --pages first",
         )
@@ -59,6 +59,10 @@ def read_masks(
                 next_step="make it white where the picture is lost, and black elsewhere",
             )
     return masks
+
+
+def _pages(count: int) -> str:
+    return "1 page" if count == 1 else f"{count} pages"
 
 
 def lost_share(mask: Rows) -> float:
