@@ -1,6 +1,6 @@
 """What shows in a loss: the challenge's white, one colour, or grounds with a texture."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ _COLOURS: dict[str, tuple[float, float, float]] = {
     "dark": (0.13, 0.11, 0.10),
 }
 _VARIATION = {"plaster": 0.06, "grey": 0.09, "dark": 0.035, "coloured": 0.06}
-"""Standard deviation of the tone from one loss to another picture's."""
+"""Standard deviation of the tone from one picture's losses to another's; texture and grain are
+parts of it."""
 
 
 def fill_losses(
@@ -36,7 +37,7 @@ def fill_losses(
     if fill == "white":
         return (picture * (1 - cover) + cover).astype(np.float32)
     if fill == "flat":
-        colour = _of_picture(_any_colour(rng), picture.shape[2])
+        colour = _any_colour(picture.shape[2], rng)
         return (picture * (1 - cover) + colour * cover).astype(np.float32)
     ground = _ground(picture.shape, fill, rng)
     return (picture * (1 - cover) + ground * cover).astype(np.float32)
@@ -45,31 +46,36 @@ def fill_losses(
 def _ground(shape: tuple[int, ...], fill: str, rng: np.random.Generator) -> NDArray[np.float32]:
     height, width, channels = shape
     spread = _VARIATION[fill]
-    base = _any_colour(rng) if fill == "coloured" else np.array(_COLOURS[fill])
-    tone = _of_picture(base + rng.normal(0, spread) + rng.normal(0, spread / 3, 3), channels)
+    base = _any_colour(channels, rng) if fill == "coloured" else np.array(_COLOURS[fill])
+    tone = base + rng.normal(0, spread) + rng.normal(0, spread / 3, 3)
+    if channels == 1:
+        tone = tone.mean(keepdims=True)
+    ground: NDArray[np.floating[Any]] = tone
     if fill == "coloured":
-        tone = tone * _uneven_light(height, width, rng)
+        ground = tone.astype(np.float32) * _uneven_light(height, width, rng)
         spread *= rng.uniform(0.1, 1.2)  # from smooth infills to rough grounds
     strength = 0.55 * spread
     texture = strength * fractal_noise(height, width, 16, rng, roughness=0.7)
     grain = rng.normal(0, 0.2 * spread, (height, width, 1)).astype(np.float32)
-    return (tone + texture[..., None] + grain).clip(0, 1).astype(np.float32)
+    return (ground + texture[..., None] + grain).clip(0, 1).astype(np.float32)
 
 
-def _of_picture(tone: NDArray[np.float64], channels: int) -> NDArray[np.float64]:
-    return tone.mean(keepdims=True) if channels == 1 else tone
-
-
-def _any_colour(rng: np.random.Generator) -> NDArray[np.float64]:
-    """RGB in [0, 1]: half of them any, half from white over cream and ochre to grey and brown."""
+def _any_colour(channels: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(C,) in [0, 1]: half of them any, half the greys and warm, pale tones of grounds and infills:
+    from white over cream to beige and grey."""
     if rng.random() < 0.5:
-        return rng.random(3)
+        return rng.random(channels, np.float32)
     warmth = rng.uniform(0, 0.35)
-    return np.sqrt(rng.uniform(0.02, 1)) * np.array([1, 1 - 0.4 * warmth, 1 - warmth])
+    tone = np.sqrt(rng.uniform(0.02, 1)) * np.array([1, 1 - 0.4 * warmth, 1 - warmth], np.float32)
+    return tone[:channels].astype(np.float32)
 
 
-def _uneven_light(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A factor (H, W, 1) that rises in some direction by up to 15 % over the longer side."""
+def _uneven_light(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A factor (H, W, 1), 1 in the middle, that rises in some direction by up to 15 % over the
+    longer side."""
     strength, heading = rng.uniform(0, 0.15), rng.uniform(0, 2 * np.pi)
-    ys, xs = np.mgrid[:height, :width] / max(height, width) - 0.5
-    return 1 + strength * (np.sin(heading) * ys + np.cos(heading) * xs)[..., None]
+    step = np.float32(strength / max(height, width))
+    ys = np.arange(height, dtype=np.float32)[:, None] - np.float32((height - 1) / 2)
+    xs = np.arange(width, dtype=np.float32)[None, :] - np.float32((width - 1) / 2)
+    light = 1 + step * (np.float32(np.sin(heading)) * ys + np.float32(np.cos(heading)) * xs)
+    return np.asarray(light[..., None], dtype=np.float32)

@@ -118,10 +118,8 @@ class Degraded:
 
 
 _WHITE_AND_OTHERS: tuple[Fill, ...] = (
-    *("white", "white"),
-    *("plaster", "grey", "dark"),
-    *("coloured", "coloured"),
-)
+    "white", "white", "plaster", "grey", "dark", "coloured", "coloured",
+)  # fmt: skip
 
 RECIPES: dict[str, Recipe] = {
     "challenge": Recipe((Damage("random-walk"),)),

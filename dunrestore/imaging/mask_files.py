@@ -1,7 +1,7 @@
 """Masks that are written: white on black, as they are read again."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,20 @@ def mask_paths(path: Path) -> tuple[Path, ...]:
     return (path,) if files.format_of(path) == "tiff" else (path, path.with_suffix(".tif"))
 
 
-def write_masks(masks: Sequence[Rows], path: Path, *, overwrite: bool) -> Path:
+def write_masks(
+    masks: Sequence[Rows],
+    path: Path,
+    *,
+    overwrite: bool,
+    before_naming: Callable[[], object] | None = None,
+) -> Path:
     """Write the masks of a file's pages.
 
     Args:
         masks: bool (H, W), upright, of each page.
         path: where to; folders are made, and ``mask_paths`` says what it may become.
         overwrite: whether other masks, which may have been corrected, are replaced.
+        before_naming: called before the file gets its name; what it raises leaves none.
 
     Returns:
         Where they are.
@@ -40,30 +47,37 @@ def write_masks(masks: Sequence[Rows], path: Path, *, overwrite: bool) -> Path:
     pages = tuple(Picture(_samples(mask), Encoding("grey")) for mask in masks)
     as_tiff = len(pages) > 1 or any(page.stays_on_disk for page in pages)
     target = mask_paths(path)[-1] if as_tiff else path
-    if not overwrite and os.path.lexists(target):
-        if _holds(target, pages):
+    if not overwrite:
+        there = [one for one in mask_paths(path) if os.path.lexists(one)]
+        if there == [target] and _holds(target, pages):
             return target
-        raise FileAccessError(
-            "there is another mask already, perhaps a corrected one",
-            path=target,
-            next_step="give it back with --mask, or replace it with --overwrite",
-        )
+        if there:
+            raise FileAccessError(
+                "there is another mask already, perhaps a corrected one",
+                path=there[0],
+                next_step="give it back with --mask, or replace it with --overwrite",
+            )
     make_folder(target.parent)
-    kind = files.format_of(target) or "png"
-    files.write(Document(pages, kind), target, overwrite=overwrite)
+
+    def check(*_: object) -> None:
+        if before_naming is not None:
+            before_naming()
+
+    document = Document(pages, files.format_of(target) or "png")
+    files.write(document, target, overwrite=overwrite, before_naming=check)
     if overwrite and target != path:  # the picture's mask of before, which had one page
         remove(path)
     return target
 
 
 def _holds(path: Path, pages: Sequence[Picture]) -> bool:
-    """Whether a file has just these pages."""
+    """Whether a file has just these pages, in just this form."""
     try:
         there = files.read(path, max_mpixels=float("inf"), in_part=0).pages
     except DunrestoreError:
         return False
-    shapes = [[page.samples.shape for page in some] for some in (there, pages)]
-    return shapes[0] == shapes[1] and all(
+    forms = [[(one.samples.shape, one.encoding) for one in some] for some in (there, pages)]
+    return forms[0] == forms[1] and all(
         np.array_equal(old.samples[band], new.samples[band])
         for old, new in zip(there, pages, strict=True)
         for band in bands(*new.samples.shape[:2])

@@ -115,7 +115,10 @@ def restore_opened(
 
 
 def write_file(
-    work: Work, seconds: float, before_naming: Callable[[Record], object] | None = None
+    work: Work,
+    seconds: float,
+    before_naming: Callable[[Record], object] | None = None,
+    before_mask: Callable[[], object] | None = None,
 ) -> Record:
     """Write a restored file; its record is on the disk before the file has its name.
 
@@ -123,6 +126,7 @@ def write_file(
         work: the restored pages and how they came about.
         seconds: time that reading and computing took.
         before_naming: called with the record before it is written and the output gets its name.
+        before_mask: called before a mask gets its name; what either raises leaves no file.
 
     Raises:
         InputError: if the source, of which something was read until now, was changed meanwhile.
@@ -148,7 +152,8 @@ def write_file(
             raise FileAccessError("there is a file of this name by now", path=job.target)
         if job.mask_output is not None:  # first: if it cannot be written, older files stay true
             losses = [page.losses for page in work.pages if page]
-            write_masks(losses, job.mask_output, overwrite=work.opened.replaces_mask)
+            replacing = work.opened.replaces_mask
+            write_masks(losses, job.mask_output, overwrite=replacing, before_naming=before_mask)
         seconds = time.perf_counter() - start
         facts = recording.Finished(unfinished, lost, left_out, notes, recompressed, seconds)
         made.append(recording.make_record(work, changes, facts))

@@ -28,6 +28,8 @@ class Job:
 
     source: Path
     target: Path
+    inside: Path = Path()
+    """The source's folder, as seen from the folder that was to be restored."""
     mask: Path | None = None
     """Picture of where the source is known to be lost."""
     mask_output: Path | None = None

@@ -1,6 +1,9 @@
 """``restore --mask-output``: what was taken for lost, to correct and give back."""
 
 import json
+import os
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -123,9 +126,21 @@ def test_a_mask_that_exists_is_kept_or_replaced_as_the_output_is(tmp_path, wall,
     mask.unlink()
     assert restore(*arguments, "--existing", "skip") == ExitCode.OK
     assert mask.read_bytes() == made
-    out.unlink()  # as if a run had died before the output had its name
+    for path in (out, Path(f"{out}.dunrestore.json")):  # as if a run had died after the mask
+        path.unlink()
     assert restore(*arguments, "--existing", "skip") == ExitCode.OK
     assert mask.read_bytes() == made
+    assert out.exists()
+
+
+def test_a_mask_saved_with_black_for_lost_is_another(tmp_path, wall):
+    out, mask = tmp_path / "out.png", tmp_path / "mask.tif"
+    arguments = (wall, "-o", out, "--mask-output", mask)
+    assert restore(*arguments) == ExitCode.OK
+    tifffile.imwrite(mask, read(mask), photometric="miniswhite")
+    for path in (out, Path(f"{out}.dunrestore.json")):
+        path.unlink()
+    assert restore(*arguments, "--existing", "skip") == ExitCode.FILE_ACCESS
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -147,8 +162,10 @@ def test_going_on_never_replaces_a_corrected_mask(tmp_path, wall, monkeypatch, c
     assert mask.read_bytes() == by_hand
     assert out.read_bytes() == before
     assert Path(f"{out}.dunrestore.json").read_bytes() == recorded
+    assert any(tmp_path.glob(".dunrestore-*.work")) == large  # what was computed is kept
     assert restore(*found, "--overwrite") == ExitCode.OK
     assert mask.read_bytes() != by_hand
+    assert not any(tmp_path.glob(".dunrestore-*"))
 
 
 @pytest.mark.parametrize(
@@ -159,9 +176,14 @@ def test_going_on_never_replaces_a_corrected_mask(tmp_path, wall, monkeypatch, c
         ("out.png.changes.png", "the mask would replace an output"),
         ("mask.jpg", "a mask of this name cannot be written"),
         ("", "masks and pictures would lie in one folder"),
+        ("../scans", "masks and pictures would lie in one folder"),
     ],
 )
 def test_no_mask_takes_another_files_place(tmp_path, wall, capsys, named, words):
+    if named == "../scans":  # the folder of the scan, not of the output
+        wall = tmp_path.parent / "scans" / f"{tmp_path.name}.png"
+        wall.parent.mkdir(exist_ok=True)
+        Image.fromarray(mural(1)[0]).save(wall)
     before = wall.read_bytes()
     out = tmp_path / "out.png"
     more = ("--overwrite", "--mask-output", tmp_path / named)
@@ -189,7 +211,7 @@ def test_masks_stay_in_their_folder_however_inputs_are_named(tmp_path, monkeypat
     assert restore(east, "x.png", "--mask-output", "../masks") == ExitCode.OK
     assert {name: (tmp_path / name).read_bytes() for name in scans} == scans
     made = sorted(path.relative_to(tmp_path) for path in (tmp_path / "masks").rglob("*.png"))
-    assert made == [Path("masks/east/y.png"), Path("masks/west/x.png")]
+    assert made == [Path("masks/x.png"), Path("masks/y.png")]
 
 
 @pytest.mark.parametrize(
@@ -255,6 +277,11 @@ def test_a_picture_never_has_two_masks(tmp_path, capsys):
     assert restore(both, *again, "--mask", masks) == ExitCode.INPUT
     assert "more than one mask of this name" in (said := capsys.readouterr().err)
     assert "leave one of them there" in said
+    (masks / "both.tif").unlink()  # what is left may be somebody's correction
+    again = ("-o", tmp_path / "other.tif", "--existing", "skip")
+    assert restore(both, *again, "--mask-output", masks) == ExitCode.FILE_ACCESS
+    assert "both.png: there is another mask already" in capsys.readouterr().err
+    assert [path.name for path in masks.iterdir()] == ["both.png"]
 
 
 def test_masks_inside_the_folder_of_scans_are_no_scans(tmp_path):
@@ -264,6 +291,9 @@ def test_masks_inside_the_folder_of_scans_are_no_scans(tmp_path):
     for more in (("--mask-output",), ("--mask-output",), ("--mask",)):
         again = ("-o", tmp_path / "out", "-r", "--overwrite", *more, scans / "masks")
         assert restore(scans, *again) == ExitCode.OK
+    mask = scans / "wall-lost.png"
+    for more in ("--mask-output", "--mask"):
+        assert restore(scans, "-o", tmp_path / "out", "--overwrite", more, mask) == ExitCode.OK
     made = sorted(path.name for path in (tmp_path / "out").rglob("*.png"))
     assert made == ["wall.png"]
 
@@ -279,4 +309,70 @@ def test_names_that_differ_in_case_alone_share_no_mask(tmp_path, wall, capsys):
     Image.fromarray(mural(2)[0]).save(tmp_path / "WALL.tif")
     both = (wall, tmp_path / "WALL.tif", "-o", tmp_path / "out")
     assert restore(*both, "--mask-output", tmp_path / "masks") == ExitCode.USAGE
-    assert "would be the mask of two pictures" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"this would be the mask of {wall} and of {tmp_path / 'WALL.tif'}" in said
+
+
+def test_links_to_folders_in_the_output_keep_the_tree(tmp_path):
+    for seed, name in enumerate("ab"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        Image.fromarray(mural(seed)[0]).save(tmp_path / "in" / name / "x.png")
+        (tmp_path / "disk" / name).mkdir(parents=True)
+        (tmp_path / "out").mkdir(exist_ok=True)
+        (tmp_path / "out" / name).symlink_to(tmp_path / "disk" / name)
+    masks = tmp_path / "masks"
+    code = restore(tmp_path / "in", "-r", "-o", tmp_path / "out", "--mask-output", masks)
+    assert code == ExitCode.OK
+    made = sorted(path.relative_to(masks).as_posix() for path in masks.rglob("*.png"))
+    assert made == ["a/x.png", "b/x.png"]
+
+
+def test_a_mask_is_upright_and_fits_its_turned_scan(tmp_path):
+    picture, lost = mural(1)
+    turned = tmp_path / "turned.tif"
+    exif = Image.Exif()
+    exif[274] = 6  # shown turned by a quarter to the right
+    Image.fromarray(picture).save(turned, exif=exif)
+    out, mask = tmp_path / "out.tif", tmp_path / "mask.png"
+    assert restore(turned, "-o", out, "--mask-output", mask) == ExitCode.OK
+    assert (read(mask)[np.rot90(lost, -1)] == 255).mean() > 0.9
+    assert restore(turned, "-o", out, "--overwrite", "--mask", mask) == ExitCode.OK
+
+
+def test_a_file_that_was_given_up_gets_no_mask_later(tmp_path, wall, monkeypatch):
+    mask, named = tmp_path / "mask.png", threading.Event()
+    mask.write_bytes(b"corrected")
+    real = file.write_masks
+
+    def slow(*arguments, **options):
+        time.sleep(1.5)
+        try:
+            return real(*arguments, **options)
+        finally:
+            named.set()
+
+    monkeypatch.setattr(file, "write_masks", slow)
+    more = ("--overwrite", "--mask-output", mask, "--timeout", 1)
+    assert restore(wall, "-o", tmp_path / "out.png", *more) != ExitCode.OK
+    assert named.wait(20)
+    assert mask.read_bytes() == b"corrected"
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused(tmp_path, wall, monkeypatch, capsys):
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path / "masks")
+    (tmp_path / "masks").mkdir()
+    masks = tmp_path / "masks" / "new"
+    assert restore(wall, "-o", tmp_path / "o", "--mask-output", masks) == ExitCode.FILE_ACCESS
+    assert "masks: no mask can be written here" in capsys.readouterr().err
+
+
+def test_files_in_work_at_once_share_a_folder_of_masks(tmp_path):
+    (tmp_path / "in").mkdir()
+    for seed in range(4):
+        Image.fromarray(mural(seed)[0]).save(tmp_path / "in" / f"{seed}.png")
+    masks = tmp_path / "masks"
+    code = restore(tmp_path / "in", "-o", tmp_path / "out", "-j", 3, "--mask-output", masks)
+    assert code == ExitCode.OK
+    for seed in range(4):
+        assert (read(masks / f"{seed}.png")[mural(seed)[1]] == 255).mean() > 0.9

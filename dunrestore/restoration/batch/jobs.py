@@ -63,7 +63,7 @@ def plan_jobs(
         include: of what is found in folders take only what matches one of these patterns: of a
             name (``*.tif``) or, with a slash, of the path inside the folder (``west/*.tif``).
         exclude: leave out what matches one of these.
-        masks: a folder below one of ``inputs`` whose pictures are masks, and none to restore.
+        masks: a mask, or a folder of masks, that may lie below one of ``inputs``: none to restore.
 
     Raises:
         InputError: an input that does not exist, or is a pipe or a device.
@@ -99,7 +99,7 @@ def plan_jobs(
             suffix = DEFAULT_SUFFIX if output is None else ""
         named = set(inputs)
         jobs = [
-            Job(source, _target(source, root, output, suffix, extension))
+            _job(source, root, output, suffix, extension)
             for root, source in _sources(inputs, output, masks, recursive=recursive)
             if source in named or _matches(source, root, include, exclude)
         ]
@@ -161,7 +161,7 @@ def _sources(
         # Whatever links or spelling name it.
         inside = {_inside(output, path), _inside(masks, path)}
         for found in _pictures(path, recursive=recursive):
-            if not inside.isdisjoint(found.parents):
+            if not inside.isdisjoint((found, *found.parents)):
                 continue
             if record.path_of(found).exists():
                 made += 1
@@ -212,11 +212,10 @@ def _matches(source: Path, root: Path, include: Sequence[str], exclude: Sequence
     return not include or any(map(matches, include))
 
 
-def _target(
-    source: Path, root: Path, output: Path | None, suffix: str, extension: str | None
-) -> Path:
-    folder = source.parent if output is None else output / source.parent.relative_to(root)
-    return folder / f"{source.stem}{suffix}{extension or source.suffix}"
+def _job(source: Path, root: Path, output: Path | None, suffix: str, extension: str | None) -> Job:
+    inside = source.parent.relative_to(root)
+    folder = source.parent if output is None else output / inside
+    return Job(source, folder / f"{source.stem}{suffix}{extension or source.suffix}", inside)
 
 
 def name_key(path: Path) -> str:

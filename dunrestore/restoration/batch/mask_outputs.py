@@ -22,7 +22,7 @@ def with_mask_outputs(
     Args:
         jobs: pictures and their outputs.
         output: where the outputs go, as the user said.
-        masks: a file for one picture, or a folder, in which the outputs' tree is kept.
+        masks: a file for one picture, or a folder, in which the tree is kept.
         of_sources: whether masks have the sources' names; else the outputs'.
 
     Raises:
@@ -60,35 +60,27 @@ def _placed(
             )
         _refuse_place(masks.parent)
         return [replace(jobs[0], mask_output=masks)]
-    # Resolved, so that ``..`` leads nowhere else.
-    folders = [job.target.parent.resolve() for job in jobs]
-    root = Path(os.path.commonpath(folders)) if output is None else output.resolve()
-    if masks.resolve() in {root, *folders}:
+    pictures = [path.parent for job in jobs for path in (job.source, job.target)]
+    if masks.resolve() in {folder.resolve() for folder in (output, *pictures) if folder}:
         raise UsageError(
             "masks and pictures would lie in one folder", next_step="choose another --mask-output"
         )
     placed: list[Job] = []
-    for job, folder in zip(jobs, folders, strict=True):
-        inside = folder.relative_to(root) if folder.is_relative_to(root) else Path()
+    takers: dict[str, Job] = {}
+    for job in jobs:
         stem = (job.source if of_sources else job.target).stem
-        placed.append(replace(job, mask_output=masks / inside / f"{stem}.png"))
+        path = masks / job.inside / f"{stem}.png"
+        taker = takers.setdefault(name_key(path), job)
+        if taker is not job:
+            raise UsageError(
+                f"this would be the mask of {taker.source} and of {job.source}",
+                path=path,
+                next_step="take them one by one, each with another --mask-output",
+            )
+        placed.append(replace(job, mask_output=path))
     for folder in {path.parent for job in placed for path in job.mask_outputs}:
         _refuse_place(folder)
-    _refuse_shared(placed)
     return placed
-
-
-def _refuse_shared(jobs: Sequence[Job]) -> None:
-    taken: set[str] = set()
-    for job in jobs:
-        key = name_key(Path(str(job.mask_output)))
-        if key in taken:
-            raise UsageError(
-                "would be the mask of two pictures, which differ in their format alone",
-                path=job.mask_output,
-                next_step="do one format at a time, and choose another --mask-output for each",
-            )
-        taken.add(key)
 
 
 def _refuse_place(folder: Path) -> None:

@@ -68,9 +68,7 @@ def refuse_report(path: Path, jobs: Sequence[Job], log_file: Path | None) -> Non
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError("a report is a web page", path=path, next_step="call it FILE.html")
-    files = [
-        one for job in jobs for one in (job.source, job.mask, job.target, *job.mask_outputs) if one
-    ]
+    files = [one for job in jobs for one in (job.source, job.mask, job.target) if one]
     what = "the report would replace a file that the run reads or writes"
     others = [log_file] if log_file else []
     refuse_replacing([*files, *others], [path], what, "give the report another name")

@@ -276,7 +276,7 @@ class Run:
             }
             self._note("writing", output=self._name(work.opened.job.target), traces=traces)
 
-        return write_file(work, clock.used, before_naming)
+        return write_file(work, clock.used, before_naming, clock.check)
 
     def _finish(self, one: _InHand) -> Outcome:
         if one.outcome is None:

@@ -420,10 +420,10 @@ def test_a_write_that_hangs_is_given_up_and_never_named(scans, tmp_path, monkeyp
     release = threading.Event()
     real = run_module.write_file
 
-    def hanging(work, seconds, before_naming):
+    def hanging(work, *arguments):
         if work.opened.job.source.name == "b.png":
             release.wait(20)
-        return real(work, seconds, before_naming)
+        return real(work, *arguments)
 
     monkeypatch.setattr(run_module, "write_file", hanging)
     assert restore(scans, tmp_path / "out", "--timeout", "2") == ExitCode.PARTIAL
