@@ -69,12 +69,14 @@ def print_plan(plan: "Plan", model: "Model", *, as_json: bool) -> None:
                     "megapixels": one.megapixels,
                     "bytes": one.bytes,
                     "work_bytes": one.work_bytes,
+                    "exists": None if one.there is None else str(one.there),
                 }
             )
         else:
+            there = "" if one.there in (None, one.job.target) else f"; there is {one.there}"
             console.data.print(
                 console.one_line(
-                    f"{one.plan}: {one.job.source} -> {one.job.target} ({_size(one)})"
+                    f"{one.plan}: {one.job.source} -> {one.job.target} ({_size(one)}{there})"
                 ),
                 markup=False,
             )

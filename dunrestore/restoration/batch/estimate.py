@@ -46,6 +46,8 @@ class PlannedFile:
     work_bytes: int | None
     """Disk space that the work takes until the output is written, for a file that is restored band
     by band; None for others."""
+    there: Path | None = None
+    """A file that exists already and that making the output would replace."""
 
     @property
     def megapixels(self) -> float | None:
@@ -89,7 +91,8 @@ def plan_files(
     of_existing: dict[Policy, Plan] = {"abort": "refuse", "skip": "check", "overwrite": "replace"}
     planned: list[PlannedFile] = []
     for job in jobs:
-        plan = of_existing[policy] if in_the_way(job, file_options) else "restore"
+        there = in_the_way(job, file_options)
+        plan = "restore" if there is None else of_existing[policy]
         pages = _pages(job.source)
         # All pages count: they are read together.
         large = sum(page.height * page.width for page in pages) > source.IN_MEMORY
@@ -99,7 +102,8 @@ def plan_files(
         sizes = tuple((page.height, page.width) for page in restored)
         on_disk = (large and not page.has_palette for page in pages)
         work = _work_bytes(job, restored) if pages and in_bands(on_disk, options) else None
-        planned.append(PlannedFile(job, plan, sizes, job.source.stat().st_size, work))
+        size = job.source.stat().st_size
+        planned.append(PlannedFile(job, plan, sizes, size, work, there))
     return planned
 
 

@@ -169,7 +169,14 @@ def test_what_lies_where_a_run_would_write_beside_outputs_stops_it(
     assert f"b.png{ending}: this file exists already" in capsys.readouterr().err
     assert toy.network.shapes == []
     assert restore(scans, out, *ALL, "--dry-run") == ExitCode.OK
-    assert f"refuse: {scans / 'b.png'}" in capsys.readouterr().out
+    planned = capsys.readouterr().out.splitlines()
+    there = out / f"b.png{ending}"
+    assert planned[1].startswith(f"refuse: {scans / 'b.png'}")
+    assert planned[1].endswith(f"; there is {there})")
+    assert "there is" not in planned[0]
+    assert restore(scans, out, *ALL, "--dry-run", "--json") == ExitCode.OK
+    planned = [json.loads(line)["exists"] for line in capsys.readouterr().out.splitlines()]
+    assert planned == [None, str(there), *[None] * (len(NAMES) - 2)]
     assert restore(scans, out, *ALL, "--existing", "skip") == ExitCode.PARTIAL
     assert "no record says whose it is" in capsys.readouterr().err
     assert (out / f"b.png{ending}").read_bytes() == b"precious"
