@@ -69,11 +69,12 @@ def print_plan(plan: "Plan", model: "Model", *, as_json: bool) -> None:
                     "megapixels": one.megapixels,
                     "bytes": one.bytes,
                     "work_bytes": one.work_bytes,
-                    "exists": None if one.there is None else str(one.there),
+                    "exists": None if one.obstacle is None else str(one.obstacle),
                 }
             )
         else:
-            there = "" if one.there in (None, one.job.target) else f"; there is {one.there}"
+            besides = one.obstacle not in (None, one.job.target)
+            there = f"; there is {one.obstacle}" if besides else ""
             console.data.print(
                 console.one_line(
                     f"{one.plan}: {one.job.source} -> {one.job.target} ({_size(one)}{there})"

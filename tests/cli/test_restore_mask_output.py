@@ -176,14 +176,9 @@ def test_going_on_never_replaces_a_corrected_mask(tmp_path, wall, monkeypatch, c
         ("out.png.changes.png", "the mask would replace an output"),
         ("mask.jpg", "a mask of this name cannot be written"),
         ("", "masks and pictures would lie in one folder"),
-        ("../scans", "masks and pictures would lie in one folder"),
     ],
 )
 def test_no_mask_takes_another_files_place(tmp_path, wall, capsys, named, words):
-    if named == "../scans":  # the folder of the scan, not of the output
-        wall = tmp_path.parent / "scans" / f"{tmp_path.name}.png"
-        wall.parent.mkdir(exist_ok=True)
-        Image.fromarray(mural(1)[0]).save(wall)
     before = wall.read_bytes()
     out = tmp_path / "out.png"
     more = ("--overwrite", "--mask-output", tmp_path / named)
@@ -191,6 +186,11 @@ def test_no_mask_takes_another_files_place(tmp_path, wall, capsys, named, words)
     assert words in capsys.readouterr().err
     assert wall.read_bytes() == before
     assert not out.exists()
+
+
+def test_masks_do_not_go_among_the_scans_either(tmp_path, wall, capsys):
+    assert restore(wall, "-o", tmp_path / "out", "--mask-output", tmp_path) == ExitCode.USAGE
+    assert "masks and pictures would lie in one folder" in capsys.readouterr().err
 
 
 def test_a_mask_is_given_or_written(tmp_path, wall, capsys):

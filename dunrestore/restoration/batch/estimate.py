@@ -46,7 +46,7 @@ class PlannedFile:
     work_bytes: int | None
     """Disk space that the work takes until the output is written, for a file that is restored band
     by band; None for others."""
-    there: Path | None = None
+    obstacle: Path | None = None
     """A file that exists already and that making the output would replace."""
 
     @property
@@ -91,8 +91,8 @@ def plan_files(
     of_existing: dict[Policy, Plan] = {"abort": "refuse", "skip": "check", "overwrite": "replace"}
     planned: list[PlannedFile] = []
     for job in jobs:
-        there = in_the_way(job, file_options)
-        plan = "restore" if there is None else of_existing[policy]
+        obstacle = in_the_way(job, file_options)
+        plan = "restore" if obstacle is None else of_existing[policy]
         pages = _pages(job.source)
         # All pages count: they are read together.
         large = sum(page.height * page.width for page in pages) > source.IN_MEMORY
@@ -103,7 +103,7 @@ def plan_files(
         on_disk = (large and not page.has_palette for page in pages)
         work = _work_bytes(job, restored) if pages and in_bands(on_disk, options) else None
         size = job.source.stat().st_size
-        planned.append(PlannedFile(job, plan, sizes, size, work, there))
+        planned.append(PlannedFile(job, plan, sizes, size, work, obstacle))
     return planned
 
 

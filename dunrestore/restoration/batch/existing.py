@@ -106,8 +106,8 @@ def decide(
     if policy == "abort":
         raise _refused(obstacle, "this file exists")
     if obstacle != job.target:  # the output is gone, or a run died before it had its name
-        known_here = obstacle in job.mask_outputs or known.find(job.target, name) is not None
-        if policy == "skip" and not known_here:
+        compared = obstacle in job.mask_outputs  # with what is to be written, when it is
+        if policy == "skip" and not compared and known.find(job.target, name) is None:
             raise _refused(obstacle, "this file exists and no record says whose it is")
         return anew
     present = sha256_of(job.target)
